@@ -1,0 +1,152 @@
+"""From ops to the rows of one commit statement. Pure.
+
+`Commit` is what one caller wants stored, checked and packed once. `Batch` brings many of them together: each thread,
+checkpoint, value and write is named once, as the statement needs it.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from checkpointd.engine import validate
+from checkpointd.engine.arrays import INT4, INT8, CheckpointRows, Rows, ThreadRows, ValueRows, WriteRows, cells
+from checkpointd.engine.errors import InvalidField
+from checkpointd.v1.checkpoints_pb2 import CheckpointPut, WritesPut
+
+Op = CheckpointPut | WritesPut
+CheckpointKey = tuple[str, str, str, str]  # tenant, thread_id, checkpoint_ns, checkpoint_id
+
+# A row's first columns are known only within a batch: the thread's number, and seq_back where the row has a seq.
+_NUMBERED = 1
+_SEQUENCED = 2
+
+
+@dataclass(slots=True)
+class _Row:
+    key: tuple[object, ...]
+    parts: list[bytes]
+    op: int = 0  # the place, within its commit, of the op that stores it
+
+
+@dataclass(slots=True)
+class Commit:
+    """The ops of one caller on one thread, which are stored all or none."""
+
+    tenant: str
+    thread_id: str
+    ops: int
+    size: int = 0  # bytes that will travel to the database, roughly
+    checkpoints: list[_Row] = field(default_factory=list)
+    values: list[_Row] = field(default_factory=list)
+    writes: list[_Row] = field(default_factory=list)
+
+    def checkpoint_keys(self) -> list[CheckpointKey]:
+        """The keys of the checkpoints put, in the order of their ops."""
+        return [(self.tenant, self.thread_id, *row.key) for row in self.checkpoints]  # type: ignore[misc]
+
+
+def prepare(tenant: str, thread_id: str, ops: Sequence[Op]) -> Commit:
+    """Check ops and pack what they store. Takes the large values out of the messages rather than copy them."""
+    validate.thread_id(thread_id)
+    commit = Commit(tenant, thread_id, len(ops))
+    for number, op in enumerate(ops, start=1):
+        if isinstance(op, CheckpointPut):
+            _add_checkpoint(commit, number, op)
+        else:
+            _add_writes(commit, number, op)
+    return commit
+
+
+def _add_checkpoint(commit: Commit, number: int, put: CheckpointPut) -> None:
+    if not put.HasField("checkpoint"):
+        raise InvalidField("put.checkpoint", "is missing; send the checkpoint to store")
+    validate.checkpoint_put(put)
+    metadata = validate.metadata(put.metadata)
+    checkpoint = put.checkpoint
+    namespace, checkpoint_id = put.checkpoint_ns, checkpoint.id
+    versions = dict(checkpoint.channel_versions)
+    encoded_namespace = namespace.encode()
+    for channel, value in checkpoint.channel_values.items():
+        version, data = versions[channel], value.data
+        row = (encoded_namespace, channel.encode(), version.encode(), value.encoding.encode(), data)
+        commit.values.append(_Row((namespace, channel, version), cells(ValueRows.columns[_NUMBERED:], row)))
+        commit.size += len(data)
+    run_id = metadata.get("run_id")
+    # What has a column of its own leaves the message; the rest, with fields that only newer clients know, is the body.
+    checkpoint.ClearField("id")
+    checkpoint.ClearField("channel_versions")
+    checkpoint.ClearField("channel_values")
+    body = checkpoint.SerializeToString()
+    row_cells = (
+        encoded_namespace,
+        checkpoint_id.encode(),
+        put.parent_checkpoint_id.encode() or None,
+        run_id.encode() if isinstance(run_id, str) else None,
+        json.dumps(versions).encode(),
+        put.metadata.json.encode() or b"{}",
+        put.metadata.native.SerializeToString() if put.metadata.HasField("native") else None,
+        body,
+    )
+    commit.checkpoints.append(
+        _Row((namespace, checkpoint_id), cells(CheckpointRows.columns[_SEQUENCED:], row_cells), number)
+    )
+    commit.size += len(body) + len(put.metadata.json)
+
+
+def _add_writes(commit: Commit, number: int, put: WritesPut) -> None:
+    validate.writes_put(put)
+    namespace, checkpoint_id, task_id = put.checkpoint_ns, put.checkpoint_id, put.task_id
+    of_task = (namespace.encode(), checkpoint_id.encode(), task_id.encode())
+    task_path = put.task_path.encode()
+    for write in put.writes:
+        data = write.value.data
+        row = (*of_task, INT4(write.idx), task_path, write.channel.encode(), write.value.encoding.encode(), data)
+        key = (namespace, checkpoint_id, task_id, write.idx)
+        commit.writes.append(_Row(key, cells(WriteRows.columns[_SEQUENCED:], row), number))
+        commit.size += len(data)
+
+
+@dataclass(slots=True)
+class _Thread:
+    number: int
+    ops: int = 0
+
+
+class Batch:
+    """Commits that go to the database together."""
+
+    def __init__(self, commits: Sequence[Commit]) -> None:
+        self._threads: dict[tuple[str, str], _Thread] = {}
+        self._checkpoints: dict[tuple[object, ...], tuple[_Thread, int, _Row]] = {}
+        self._values: dict[tuple[object, ...], tuple[_Thread, _Row]] = {}
+        self._writes: dict[tuple[object, ...], tuple[_Thread, int, _Row]] = {}
+        for commit in commits:
+            self._add(commit)
+
+    def _add(self, commit: Commit) -> None:
+        thread = self._threads.setdefault((commit.tenant, commit.thread_id), _Thread(len(self._threads) + 1))
+        for row in commit.checkpoints:
+            key = (thread.number, *row.key)
+            # Put again: the place in the thread is the first one's, the content the last one's.
+            place = self._checkpoints[key][1] if key in self._checkpoints else thread.ops + row.op
+            self._checkpoints[key] = (thread, place, row)
+        for row in commit.values:
+            self._values.setdefault((thread.number, *row.key), (thread, row))
+        for row in commit.writes:
+            key = (thread.number, *row.key)
+            if key not in self._writes or row.key[-1] < 0:  # type: ignore[operator]
+                self._writes[key] = (thread, thread.ops + row.op, row)
+        thread.ops += commit.ops
+
+    def parameters(self) -> dict[str, Rows]:
+        """The parameters of the statement `commit`."""
+        threads, checkpoints, values, writes = ThreadRows(), CheckpointRows(), ValueRows(), WriteRows()
+        for (tenant, thread_id), thread in self._threads.items():
+            threads.add(cells(ThreadRows.columns, (tenant.encode(), thread_id.encode(), INT8(thread.ops))))
+        for rows, entries in ((checkpoints, self._checkpoints), (writes, self._writes)):
+            for thread, place, row in entries.values():
+                numbers = (INT4(thread.number), INT8(thread.ops - place))
+                rows.add(cells(rows.columns[:_SEQUENCED], numbers) + row.parts)
+        for thread, row in self._values.values():
+            values.add(cells(ValueRows.columns[:_NUMBERED], (INT4(thread.number),)) + row.parts)
+        return {"threads": threads, "checkpoints": checkpoints, "values": values, "writes": writes}

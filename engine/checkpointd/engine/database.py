@@ -1,0 +1,186 @@
+"""Connections to PostgreSQL: a small fixed number, however many clients there are."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+from checkpointd.engine import arrays
+from checkpointd.engine.errors import StartupError, translated
+from checkpointd.engine.migrations import migrate
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool
+
+_log = logging.getLogger(__name__)
+
+OLDEST_POSTGRES = 14
+
+# Seconds that a call waits for a connection before it is answered UNAVAILABLE.
+_POOL_TIMEOUT = 5.0
+
+# How a connection is made unless the URL says otherwise: don't wait long for a host that doesn't answer, and notice one
+# that went away.
+_CONNECTION_DEFAULTS = {
+    "application_name": "checkpointd",
+    "connect_timeout": "5",
+    "keepalives_idle": "15",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+
+
+class Database:
+    """A PostgreSQL database that is ready for use: reachable, new enough, migrated.
+
+    Writes and reads have connections of their own, so that neither can starve the other.
+    """
+
+    def __init__(self, conninfo: str, *, write_connections: int = 2, read_connections: int = 6) -> None:
+        """`conninfo` is a libpq URL or connection string; what it leaves out comes from libpq's `PG*` variables."""
+        self._conninfo = conninfo
+        self.write_connections = write_connections
+        self.read_connections = read_connections
+
+    async def open(self) -> None:
+        """Check the database, migrate it, connect.
+
+        Raises:
+            StartupError: the database can't serve; the message says which database, what is wrong and what to do.
+        """
+        given = self._conninfo
+        try:
+            unsaid = {
+                name: value for name, value in _CONNECTION_DEFAULTS.items() if name not in conninfo_to_dict(given)
+            }
+            self._conninfo = make_conninfo(given, **unsaid)
+            connection = await AsyncConnection.connect(self._conninfo, autocommit=True)
+        except psycopg.Error as error:
+            raise StartupError(
+                f"can't connect to the database {_where(self._conninfo)}: {_first_line(error)}"
+            ) from error
+        async with connection:
+            await check(connection)
+            try:
+                await migrate(connection)
+            except psycopg.errors.InsufficientPrivilege as error:
+                raise StartupError(
+                    f"the role {connection.info.user!r} may not make the schema in {_where(self._conninfo)} "
+                    f"({_first_line(error)}); grant it CREATE on the database, or make it the owner of the schema "
+                    "'checkpointd'"
+                ) from error
+            except psycopg.Error as error:
+                raise StartupError(
+                    f"can't migrate the database {_where(self._conninfo)}: {_first_line(error)}"
+                ) from error
+        self._writes = self._pool("writes", self.write_connections)
+        self._reads = self._pool("reads", self.read_connections)
+        await self._writes.open(wait=True)
+        await self._reads.open(wait=True)
+        self._rechecking: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._rechecking.set_result(None)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        self._rechecking.cancel()
+        await self._writes.close()
+        await self._reads.close()
+
+    def _pool(self, name: str, size: int) -> AsyncConnectionPool:
+        return AsyncConnectionPool(
+            self._conninfo,
+            kwargs={"autocommit": True},
+            configure=_configure,
+            min_size=size,
+            max_size=size,
+            timeout=_POOL_TIMEOUT,
+            # Keep trying for ever: a database that comes back is found again.
+            reconnect_timeout=float("inf"),
+            name=f"checkpointd-{name}",
+            open=False,
+        )
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for a write. The driver's errors leave as the engine's."""
+        async with translated(), self._checked(self._writes) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncCursor[TupleRow]]:
+        """A binary cursor for one statement that reads. The driver's errors leave as the engine's."""
+        async with translated(), self._checked(self._reads) as connection, connection.cursor(binary=True) as cursor:
+            yield cursor
+
+    @asynccontextmanager
+    async def _checked(self, pool: AsyncConnectionPool) -> AsyncIterator[AsyncConnection]:
+        """A connection of a pool. After trouble with one, all are looked at: a PostgreSQL that was restarted has broken
+        them all, and a failed call for each would be too many."""
+        try:
+            async with pool.connection() as connection:
+                yield connection
+        except psycopg.OperationalError as error:
+            if self._rechecking.done():
+                _log.warning("trouble with the database: %s", _first_line(error))
+                self._rechecking = asyncio.create_task(self._recheck())
+            raise
+
+    async def _recheck(self) -> None:
+        await asyncio.gather(self._writes.check(), self._reads.check(), return_exceptions=True)
+
+
+async def _configure(connection: AsyncConnection) -> None:
+    # Statements are planned once; none of them gains from a plan for its particular parameters, nor from JIT.
+    # An acknowledged write is durable even where the database's default says otherwise.
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    await connection.execute("SET jit = off")
+    await connection.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+    )
+    await arrays.register(connection)
+
+
+async def check(connection: AsyncConnection, oldest: int = OLDEST_POSTGRES) -> None:
+    """Check that a database can serve.
+
+    Raises:
+        StartupError: it is older than PostgreSQL `oldest`, read-only, or its encoding is not UTF8.
+    """
+    where = _where(connection.info.dsn)
+    version = connection.info.server_version
+    if version < oldest * 10000:
+        raise StartupError(
+            f"the database {where} is PostgreSQL {version // 10000}, which is too old; "
+            f"checkpointd needs {oldest} or newer"
+        )
+    cursor = await connection.execute(
+        "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool, "
+        "current_setting('server_encoding')"
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    read_only, encoding = row
+    if read_only:
+        raise StartupError(
+            f"the database {where} is read-only (a standby, or default_transaction_read_only is on); "
+            "give the address of the primary, or let it take writes"
+        )
+    if encoding != "UTF8":
+        raise StartupError(f"the database {where} has the encoding {encoding}; make one with ENCODING 'UTF8'")
+
+
+def _where(conninfo: str) -> str:
+    """A database as a person would name it: never with a password."""
+    try:
+        parts = conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:
+        return "with the URL given"
+    host = parts.get("host") or parts.get("hostaddr") or "local"
+    return f"{parts.get('dbname') or '(default)'!r} at {host}:{parts.get('port') or 5432}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,32 @@
+"""The engine: a database, what commits to it, and the services over it."""
+
+from checkpointd.engine.checkpoints import Checkpoints
+from checkpointd.engine.committer import Committer
+from checkpointd.engine.database import Database
+from checkpointd.engine.threads import Threads
+
+
+class Engine:
+    """Everything that a server of the contract needs, but the wire. Open it before use, close it at the end."""
+
+    checkpoints: Checkpoints
+    threads: Threads
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def open(self) -> None:
+        """Connect, migrate, start committing.
+
+        Raises:
+            StartupError: the database can't serve as it is; the message says what to do.
+        """
+        await self._database.open()
+        self._committer = Committer(self._database)
+        self.checkpoints = Checkpoints(self._database, self._committer)
+        self.threads = Threads(self._database)
+
+    async def close(self) -> None:
+        """Answer everything that was taken, then let the database go. No call may come after."""
+        await self._committer.close()
+        await self._database.close()

@@ -1,0 +1,136 @@
+"""What the engine refuses and why.
+
+    EngineError
+    ├── InvalidField           the caller's request breaks a rule of the contract
+    ├── CheckpointNotFound
+    ├── ThreadNotFound
+    ├── ThreadExists
+    ├── DatabaseUnavailable    try again
+    ├── DatabaseReadOnly       try again
+    ├── DatabaseFull
+    └── StartupError           the database can't serve as it is; for the person who starts the server
+
+Each but the last stands for one reason of the contract (error_reason.proto).
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+import psycopg_pool
+from checkpointd.v1.error_reason_pb2 import ErrorReason
+from psycopg import errors as postgres
+
+
+class EngineError(Exception):
+    """A refusal: a message for a person, the contract's reason, and its metadata for programs."""
+
+    reason = ErrorReason.ERROR_REASON_UNSPECIFIED
+
+    def __init__(self, message: str, **metadata: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata = metadata
+
+
+class InvalidField(EngineError):
+    """A field is empty, too long or not well formed. `metadata["field"]` names it."""
+
+    reason = ErrorReason.ERROR_REASON_INVALID_FIELD
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field} {problem}", field=field)
+
+
+class CheckpointNotFound(EngineError):
+    """There is no such checkpoint, or the namespace is empty."""
+
+    reason = ErrorReason.ERROR_REASON_CHECKPOINT_NOT_FOUND
+
+    def __init__(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str) -> None:
+        wanted = f"checkpoint {checkpoint_id!r}" if checkpoint_id else "checkpoint"
+        super().__init__(
+            f"thread {thread_id!r} has no {wanted} in namespace {checkpoint_ns!r}",
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            checkpoint_id=checkpoint_id,
+        )
+
+
+class ThreadNotFound(EngineError):
+    """Nothing is stored under this thread id."""
+
+    reason = ErrorReason.ERROR_REASON_THREAD_NOT_FOUND
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(f"there is no thread {thread_id!r}", thread_id=thread_id)
+
+
+class ThreadExists(EngineError):
+    """The target of a copy has a history of its own."""
+
+    reason = ErrorReason.ERROR_REASON_THREAD_EXISTS
+
+    def __init__(self, source: str, target: str) -> None:
+        super().__init__(
+            f"thread {target!r} has checkpoints that {source!r} does not have; copy to another id or delete it first",
+            thread_id=target,
+        )
+
+
+class DatabaseUnavailable(EngineError):
+    """PostgreSQL can't be reached or broke off; a write may or may not have been stored."""
+
+    reason = ErrorReason.ERROR_REASON_DATABASE_UNAVAILABLE
+
+    def __init__(self) -> None:
+        super().__init__("the database is not available at the moment; try again")
+
+
+class DatabaseReadOnly(EngineError):
+    """PostgreSQL takes no writes, as a standby does during a failover."""
+
+    reason = ErrorReason.ERROR_REASON_DATABASE_READ_ONLY
+
+    def __init__(self) -> None:
+        super().__init__("the database is read-only at the moment; try again")
+
+
+class DatabaseFull(EngineError):
+    """PostgreSQL has no room left on its disk."""
+
+    reason = ErrorReason.ERROR_REASON_DATABASE_FULL
+
+    def __init__(self) -> None:
+        super().__init__("the database has no space left; free some, then send the request again")
+
+
+class StartupError(EngineError):
+    """The database can't serve as it is: unreachable, too old, read-only, of another encoding, or newer than us."""
+
+
+def from_postgres(error: Exception) -> EngineError | None:
+    """The engine's error for one of the driver's, or None if there is no sensible one (then it is a fault of ours)."""
+    match error:
+        case postgres.ReadOnlySqlTransaction():
+            return DatabaseReadOnly()
+        case postgres.DiskFull():
+            return DatabaseFull()
+        case psycopg.DataError() | postgres.ProgramLimitExceeded():
+            # Validation should have caught it. The driver's text may quote data, so it stays out of the answer.
+            return InvalidField("request", "holds a value that the database can't store")
+        case psycopg.OperationalError() | psycopg.InterfaceError() | psycopg_pool.PoolClosed():
+            return DatabaseUnavailable()
+    return None
+
+
+@asynccontextmanager
+async def translated() -> AsyncIterator[None]:
+    """The one seam at which the driver's errors become the engine's."""
+    try:
+        yield
+    except psycopg.Error as error:
+        known = from_postgres(error)
+        if known is None:
+            raise
+        raise known from error

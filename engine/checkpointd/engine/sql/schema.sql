@@ -1,0 +1,109 @@
+-- The whole schema as all migrations together make it (a test proves that). To be read; the server runs the migrations.
+-- Every key begins with (tenant, thread_id). Text that is compared is COLLATE "C": byte order, the
+-- same in every database, and the cheapest.
+
+-- One row a thread. Its lock orders the thread's commits: seq is the number of the last one.
+CREATE TABLE checkpointd.threads (
+    tenant text COLLATE "C" NOT NULL,
+    thread_id text COLLATE "C" NOT NULL,
+    seq bigint NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant, thread_id)
+) WITH (fillfactor = 70);
+
+-- One row a checkpoint, without its values. channel_versions maps channel to version; body is the contract's Checkpoint
+-- message without what has a column here; native_metadata the contract's Value message. A hidden row serves channel
+-- histories only (see remove_checkpoints.sql); history_parent_id leads from a visible row to a hidden parent.
+CREATE TABLE checkpointd.checkpoints (
+    tenant text COLLATE "C" NOT NULL,
+    thread_id text COLLATE "C" NOT NULL,
+    checkpoint_ns text COLLATE "C" NOT NULL,
+    checkpoint_id text COLLATE "C" NOT NULL,
+    seq bigint NOT NULL,
+    hidden boolean NOT NULL DEFAULT false,
+    committed_at timestamptz NOT NULL DEFAULT now(),
+    parent_id text COLLATE "C",
+    history_parent_id text COLLATE "C",
+    run_id text COLLATE "C",
+    channel_versions jsonb NOT NULL,
+    metadata text NOT NULL,
+    native_metadata bytea,
+    body bytea NOT NULL
+);
+
+-- The head of a namespace, and lists newest first. Made before the primary key: a look-up by id fits both as long as the
+-- table has no statistics, and of two that seem equal PostgreSQL takes the one made last.
+CREATE UNIQUE INDEX checkpoints_by_seq ON checkpointd.checkpoints (tenant, thread_id, checkpoint_ns, seq);
+
+ALTER TABLE checkpointd.checkpoints ADD PRIMARY KEY (tenant, thread_id, checkpoint_ns, checkpoint_id);
+
+CREATE INDEX checkpoints_by_run ON checkpointd.checkpoints (tenant, run_id) WHERE run_id IS NOT NULL;
+
+-- One row a value, shared by every checkpoint whose channel_versions names it.
+CREATE TABLE checkpointd.channel_values (
+    tenant text COLLATE "C" NOT NULL,
+    thread_id text COLLATE "C" NOT NULL,
+    checkpoint_ns text COLLATE "C" NOT NULL,
+    channel text COLLATE "C" NOT NULL,
+    version text COLLATE "C" NOT NULL,
+    encoding text COLLATE "C" NOT NULL,
+    data bytea NOT NULL,
+    PRIMARY KEY (tenant, thread_id, checkpoint_ns, channel, version)
+);
+
+-- One row a write. No foreign key: writes may come before their checkpoint.
+CREATE TABLE checkpointd.writes (
+    tenant text COLLATE "C" NOT NULL,
+    thread_id text COLLATE "C" NOT NULL,
+    checkpoint_ns text COLLATE "C" NOT NULL,
+    checkpoint_id text COLLATE "C" NOT NULL,
+    task_id text COLLATE "C" NOT NULL,
+    idx integer NOT NULL,
+    seq bigint NOT NULL,
+    task_path text COLLATE "C" NOT NULL,
+    channel text COLLATE "C" NOT NULL,
+    encoding text COLLATE "C" NOT NULL,
+    data bytea NOT NULL,
+    PRIMARY KEY (tenant, thread_id, checkpoint_ns, checkpoint_id, task_id, idx)
+);
+
+-- The rows that one commit statement takes, a composite array a table (see commit.sql). thread_no is the place of the
+-- thread in the statement's list; seq counts back from the thread's seq after the commit. A change gets a new name with
+-- a new number, so that servers of the version before go on beside it.
+CREATE TYPE checkpointd.thread_row_v1 AS (tenant text, thread_id text, commits bigint);
+
+CREATE TYPE checkpointd.checkpoint_row_v1 AS (
+    thread_no integer,
+    seq_back bigint,
+    checkpoint_ns text,
+    checkpoint_id text,
+    parent_id text,
+    run_id text,
+    channel_versions text,
+    metadata text,
+    native_metadata bytea,
+    body bytea
+);
+
+CREATE TYPE checkpointd.value_row_v1 AS (
+    thread_no integer,
+    checkpoint_ns text,
+    channel text,
+    version text,
+    encoding text,
+    data bytea
+);
+
+CREATE TYPE checkpointd.write_row_v1 AS (
+    thread_no integer,
+    seq_back bigint,
+    checkpoint_ns text,
+    checkpoint_id text,
+    task_id text,
+    idx integer,
+    task_path text,
+    channel text,
+    encoding text,
+    data bytea
+);

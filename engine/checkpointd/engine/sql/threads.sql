@@ -1,0 +1,111 @@
+-- name: get_thread
+-- A thread, and the head and size of each of its namespaces (none: one row without a namespace).
+SELECT
+    thread.created_at, thread.updated_at, thread.seq,
+    namespace.checkpoint_ns, head.checkpoint_id, namespace.head_seq, namespace.count
+FROM checkpointd.threads AS thread
+LEFT JOIN LATERAL (
+    SELECT checkpoint_ns, max(seq) AS head_seq, count(*) AS count
+    FROM checkpointd.checkpoints
+    WHERE tenant = thread.tenant AND thread_id = thread.thread_id AND NOT hidden
+    GROUP BY checkpoint_ns
+) AS namespace ON true
+LEFT JOIN checkpointd.checkpoints AS head
+    ON head.tenant = thread.tenant AND head.thread_id = thread.thread_id
+    AND head.checkpoint_ns = namespace.checkpoint_ns AND head.seq = namespace.head_seq
+WHERE thread.tenant = %(tenant)s AND thread.thread_id = %(thread_id)s
+ORDER BY namespace.checkpoint_ns
+
+-- name: list_threads_by_id
+SELECT thread_id, created_at, updated_at, seq
+FROM checkpointd.threads
+WHERE tenant = %(tenant)s AND thread_id > %(after_id)s AND thread_id >= %(prefix)s
+    AND starts_with(thread_id, %(prefix)s)
+ORDER BY thread_id
+LIMIT %(size)s
+
+-- name: list_threads_by_update
+SELECT thread_id, created_at, updated_at, seq
+FROM checkpointd.threads
+WHERE tenant = %(tenant)s AND starts_with(thread_id, %(prefix)s)
+    AND (%(after_id)s = '' OR (updated_at, thread_id) < (%(after_time)s, %(after_id)s))
+ORDER BY updated_at DESC, thread_id DESC
+LIMIT %(size)s
+
+-- name: lock_thread
+-- Waits for the thread's running commits and holds later ones until the transaction ends.
+SELECT FROM checkpointd.threads WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s FOR UPDATE
+
+-- name: delete_thread
+-- Returns how many listed checkpoints went.
+WITH gone_thread AS (
+    DELETE FROM checkpointd.threads WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s
+),
+gone_values AS (
+    DELETE FROM checkpointd.channel_values WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s
+),
+gone_writes AS (
+    DELETE FROM checkpointd.writes WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s
+),
+gone_checkpoints AS (
+    DELETE FROM checkpointd.checkpoints WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s RETURNING hidden
+)
+SELECT count(*) FROM gone_checkpoints WHERE NOT hidden
+
+-- name: copy_thread
+-- One statement, so that the copy is of one moment. Returns whether the source exists, and whether the target holds
+-- checkpoints that the source does not, in which case nothing is copied.
+WITH source AS (
+    SELECT * FROM checkpointd.threads WHERE tenant = %(tenant)s AND thread_id = %(source)s
+),
+own AS (
+    SELECT FROM checkpointd.checkpoints AS target
+    WHERE target.tenant = %(tenant)s AND target.thread_id = %(target)s AND NOT EXISTS (
+        SELECT FROM checkpointd.checkpoints AS original
+        WHERE original.tenant = target.tenant AND original.thread_id = %(source)s
+            AND original.checkpoint_ns = target.checkpoint_ns AND original.checkpoint_id = target.checkpoint_id
+    )
+    LIMIT 1
+),
+target AS (
+    INSERT INTO checkpointd.threads AS existing (tenant, thread_id, seq)
+    SELECT tenant, %(target)s, seq FROM source WHERE NOT EXISTS (SELECT FROM own)
+    ON CONFLICT (tenant, thread_id) DO UPDATE SET seq = greatest(existing.seq, excluded.seq), updated_at = now()
+    RETURNING tenant, thread_id
+),
+copied_checkpoints AS (
+    INSERT INTO checkpointd.checkpoints (
+        tenant, thread_id, checkpoint_ns, checkpoint_id, seq, hidden, parent_id, history_parent_id, run_id,
+        channel_versions, metadata, native_metadata, body
+    )
+    SELECT
+        target.tenant, target.thread_id, checkpoint_ns, checkpoint_id, seq, hidden, parent_id, history_parent_id, run_id,
+        channel_versions, metadata, native_metadata, body
+    FROM target JOIN checkpointd.checkpoints AS original
+        ON original.tenant = target.tenant AND original.thread_id = %(source)s
+    ON CONFLICT DO NOTHING
+),
+copied_values AS (
+    INSERT INTO checkpointd.channel_values (tenant, thread_id, checkpoint_ns, channel, version, encoding, data)
+    SELECT target.tenant, target.thread_id, checkpoint_ns, channel, version, encoding, data
+    FROM target JOIN checkpointd.channel_values AS original
+        ON original.tenant = target.tenant AND original.thread_id = %(source)s
+    ON CONFLICT DO NOTHING
+),
+copied_writes AS (
+    INSERT INTO checkpointd.writes (
+        tenant, thread_id, checkpoint_ns, checkpoint_id, task_id, idx, seq, task_path, channel, encoding, data
+    )
+    SELECT
+        target.tenant, target.thread_id, checkpoint_ns, checkpoint_id, task_id, idx, seq, task_path, channel, encoding,
+        data
+    FROM target JOIN checkpointd.writes AS original
+        ON original.tenant = target.tenant AND original.thread_id = %(source)s
+    ON CONFLICT DO NOTHING
+)
+SELECT EXISTS (SELECT FROM source), EXISTS (SELECT FROM own)
+
+-- name: threads_of_runs
+SELECT DISTINCT thread_id FROM checkpointd.checkpoints
+WHERE tenant = %(tenant)s AND run_id = ANY(%(run_ids)s) AND NOT hidden
+ORDER BY thread_id

@@ -1,0 +1,150 @@
+"""The limits that the contract writes on its fields, and the checks of them. Pure."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, NoReturn
+
+from checkpointd.engine.errors import InvalidField
+from checkpointd.v1.checkpoints_pb2 import CheckpointPut, WritesPut
+from checkpointd.v1.core_pb2 import Metadata, Value
+
+THREAD_ID_BYTES = 255
+NAMESPACE_BYTES = 768
+CHECKPOINT_ID_BYTES = 128
+TASK_ID_BYTES = 255
+TASK_PATH_BYTES = 4096
+CHANNEL_BYTES = 1024
+VERSION_BYTES = 255
+ENCODING_BYTES = 64
+TIMESTAMP_BYTES = 64
+METADATA_BYTES = 1 << 20
+MAX_ITEMS = 1000
+MAX_PAGE_SIZE = 1000
+
+_TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def text(field: str, value: str, max_bytes: int, min_bytes: int = 1) -> None:
+    """Check a string's length in bytes of UTF-8, and that it has no NUL, which PostgreSQL can't store."""
+    if len(value) > max_bytes or (not value.isascii() and len(value.encode()) > max_bytes):
+        raise InvalidField(field, f"has {len(value.encode())} bytes; give it at most {max_bytes}")
+    if not value and min_bytes:
+        raise InvalidField(field, f"is empty; give it {min_bytes} to {max_bytes} bytes")
+    if "\0" in value:
+        raise InvalidField(field, "has a NUL character (U+0000); leave it out")
+
+
+def tenant(value: str) -> str:
+    """Check a tenant's name and return it."""
+    if not _TENANT.fullmatch(value):
+        raise InvalidField("checkpointd-tenant", "is not a tenant's name; use 1 to 64 characters of A-Z a-z 0-9 . _ -")
+    return value
+
+
+def thread_id(value: str, field: str = "thread_id") -> None:
+    text(field, value, THREAD_ID_BYTES)
+
+
+def items(field: str, values: Iterable[str], max_bytes: int, min_bytes: int = 1) -> list[str]:
+    """Check a list of strings and return it without repetitions, in order."""
+    unique = list(dict.fromkeys(values))
+    if len(unique) > MAX_ITEMS:
+        raise InvalidField(field, f"has {len(unique)} entries; give it at most {MAX_ITEMS}")
+    for value in unique:
+        text(field, value, max_bytes, min_bytes)
+    return unique
+
+
+def checkpoint_key(thread: str, checkpoint_ns: str, checkpoint_id: str, min_bytes: int = 0) -> None:
+    """Check what names a checkpoint; with `min_bytes` 0 the id may be empty, which means the head."""
+    thread_id(thread)
+    text("checkpoint_ns", checkpoint_ns, NAMESPACE_BYTES, 0)
+    text("checkpoint_id", checkpoint_id, CHECKPOINT_ID_BYTES, min_bytes)
+
+
+def checkpoint_put(put: CheckpointPut) -> None:
+    """Check a checkpoint to be stored, but for its metadata (see `metadata`)."""
+    checkpoint = put.checkpoint
+    text("put.checkpoint_ns", put.checkpoint_ns, NAMESPACE_BYTES, 0)
+    text("put.checkpoint.id", checkpoint.id, CHECKPOINT_ID_BYTES)
+    text("put.parent_checkpoint_id", put.parent_checkpoint_id, CHECKPOINT_ID_BYTES, 0)
+    text("put.checkpoint.ts", checkpoint.ts, TIMESTAMP_BYTES, 0)
+    versions = checkpoint.channel_versions
+    for channel, version in versions.items():
+        text("put.checkpoint.channel_versions key", channel, CHANNEL_BYTES)
+        text("put.checkpoint.channel_versions value", version, VERSION_BYTES)
+    for channel, value in checkpoint.channel_values.items():
+        if channel not in versions:
+            raise InvalidField("put.checkpoint.channel_values", f"has a value of {channel!r}, which has no version")
+        _value("put.checkpoint.channel_values value", value)
+
+
+def writes_put(put: WritesPut) -> None:
+    """Check a task's writes to be stored."""
+    text("put.checkpoint_ns", put.checkpoint_ns, NAMESPACE_BYTES, 0)
+    text("put.checkpoint_id", put.checkpoint_id, CHECKPOINT_ID_BYTES)
+    text("put.task_id", put.task_id, TASK_ID_BYTES)
+    text("put.task_path", put.task_path, TASK_PATH_BYTES, 0)
+    for write in put.writes:
+        text("put.writes.channel", write.channel, CHANNEL_BYTES)
+        _value("put.writes.value", write.value)
+
+
+def _value(field: str, value: Value) -> None:
+    text(f"{field}.encoding", value.encoding, ENCODING_BYTES)
+
+
+def metadata(value: Metadata) -> dict[str, Any]:
+    """Check a checkpoint's metadata and return its JSON object."""
+    if value.HasField("native"):
+        _value("put.metadata.native", value.native)
+    return json_object("put.metadata.json", value.json)
+
+
+def json_object(field: str, source: str) -> dict[str, Any]:
+    """Check that a string is a JSON object which PostgreSQL's jsonb takes, and return it. Empty is `{}`."""
+    if not source:
+        return {}
+    if len(source.encode()) > METADATA_BYTES:
+        raise InvalidField(field, f"has more than {METADATA_BYTES} bytes; keep large data in the state")
+    try:
+        parsed = json.loads(source, parse_constant=_refuse_number, parse_float=_finite)
+        if "\\u" in source:
+            # Escapes can spell what UTF-8 text can't hold: lone surrogates (which don't encode) and NUL.
+            if any("\0" in string for string in _strings(parsed)):
+                raise InvalidField(field, r"has a NUL character (\u0000); leave it out")
+            "".join(_strings(parsed)).encode()
+    except UnicodeEncodeError:
+        raise InvalidField(field, "has a lone surrogate; leave it out") from None
+    except RecursionError:
+        raise InvalidField(field, "is nested too deeply; make it flatter") from None
+    except ValueError as problem:
+        raise InvalidField(field, f"is not JSON ({problem}); send one JSON object") from None
+    if not isinstance(parsed, dict):
+        raise InvalidField(field, "is not a JSON object; send one, such as {}")
+    return parsed
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from value
+        for child in value.values():
+            yield from _strings(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _strings(child)
+
+
+def _refuse_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits[:40]} is too large a number")
+    return number
