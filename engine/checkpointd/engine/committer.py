@@ -9,11 +9,12 @@ import logging
 from collections import deque
 from zlib import crc32
 
+from psycopg import AsyncConnection
+
 from checkpointd.engine.batch import Batch, CheckpointKey, Commit
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import DatabaseReadOnly, DatabaseUnavailable, EngineError
 from checkpointd.engine.sql import STATEMENTS
-from psycopg import AsyncConnection
 
 _log = logging.getLogger(__name__)
 

@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import psycopg
-from checkpointd.engine import arrays
-from checkpointd.engine.errors import StartupError, translated
-from checkpointd.engine.migrations import migrate
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
+
+from checkpointd.engine import arrays
+from checkpointd.engine.errors import StartupError, translated
+from checkpointd.engine.migrations import migrate
 
 _log = logging.getLogger(__name__)
 

@@ -18,8 +18,9 @@ from contextlib import asynccontextmanager
 
 import psycopg
 import psycopg_pool
-from checkpointd.v1.error_reason_pb2 import ErrorReason
 from psycopg import errors as postgres
+
+from checkpointd.v1.error_reason_pb2 import ErrorReason
 
 
 class EngineError(Exception):
@@ -27,7 +28,7 @@ class EngineError(Exception):
 
     reason = ErrorReason.ERROR_REASON_UNSPECIFIED
 
-    def __init__(self, message: str, **metadata: str) -> None:
+    def __init__(self, message: str, /, **metadata: str) -> None:
         super().__init__(message)
         self.message = message
         self.metadata = metadata

@@ -2,9 +2,10 @@
 
 import logging
 
+from psycopg import AsyncConnection
+
 from checkpointd.engine.errors import StartupError
 from checkpointd.engine.sql import migrations
-from psycopg import AsyncConnection
 
 _log = logging.getLogger(__name__)
 

@@ -1,0 +1,43 @@
+"""The handlers of the service Checkpoints."""
+
+from collections.abc import AsyncIterator
+
+from checkpointd.engine import Engine
+from checkpointd.server.guard import Context
+from checkpointd.server.tenancy import tenant_of
+from checkpointd.v1 import checkpoints_pb2 as messages
+from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsServicer
+
+
+class CheckpointsHandlers(CheckpointsServicer):
+    """Each takes the tenant from the call and hands the request to the engine; the guard does the rest."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._checkpoints = engine.checkpoints
+
+    async def PutCheckpoint(
+        self, request: messages.PutCheckpointRequest, context: Context
+    ) -> messages.PutCheckpointResponse:
+        return await self._checkpoints.put_checkpoint(tenant_of(context), request)
+
+    async def PutWrites(self, request: messages.PutWritesRequest, context: Context) -> messages.PutWritesResponse:
+        return await self._checkpoints.put_writes(tenant_of(context), request)
+
+    async def Commit(self, request: messages.CommitRequest, context: Context) -> messages.CommitResponse:
+        return await self._checkpoints.commit(tenant_of(context), request)
+
+    async def GetCheckpoint(
+        self, request: messages.GetCheckpointRequest, context: Context
+    ) -> messages.GetCheckpointResponse:
+        return await self._checkpoints.get_checkpoint(tenant_of(context), request)
+
+    async def ListCheckpoints(
+        self, request: messages.ListCheckpointsRequest, context: Context
+    ) -> AsyncIterator[messages.ListCheckpointsResponse]:
+        async for response in self._checkpoints.list_checkpoints(tenant_of(context), request):
+            yield response
+
+    async def GetChannelHistory(
+        self, request: messages.GetChannelHistoryRequest, context: Context
+    ) -> messages.GetChannelHistoryResponse:
+        return await self._checkpoints.get_channel_history(tenant_of(context), request)

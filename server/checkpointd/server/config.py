@@ -1,0 +1,150 @@
+"""What a server can be told, from the command line or the environment. Read once, at the start."""
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+# libpq's variables that name a database; PGUSER, PGPASSWORD and the like only say how to reach it.
+_LIBPQ = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
+
+_LOG_LEVELS = ("debug", "info", "warning", "error")
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of `checkpointd serve`."""
+
+    listen: str
+    data_dir: Path
+    database_url: str | None  # None: an embedded PostgreSQL in data_dir; "": what libpq's variables say
+    max_message_size: int  # bytes
+    database_connections: int
+    drain_timeout: float  # seconds
+    log_level: str
+
+    @property
+    def write_connections(self) -> int:
+        return max(1, self.database_connections // 4)
+
+    @property
+    def read_connections(self) -> int:
+        return self.database_connections - self.write_connections
+
+
+def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    """Add the options to a parser. Each takes its default from CHECKPOINTD_ and its name, in capitals with _ for -."""
+
+    def option(name: str, default: str | None, metavar: str, text: str) -> None:
+        variable = variable_of(name)
+        shown = f" Default: {default}." if default is not None else ""
+        parser.add_argument(
+            f"--{name}",
+            default=environment.get(variable, default),
+            metavar=metavar,
+            help=f"{text}{shown} [{variable}]".replace("%", "%%"),
+        )
+
+    option("listen", "127.0.0.1:50051", "HOST:PORT", "where to listen; port 0 takes a free one.")
+    option(
+        "data-dir",
+        str(_default_data_dir(environment)),
+        "DIR",
+        "where the embedded PostgreSQL keeps its data, made if it is missing.",
+    )
+    option(
+        "database-url",
+        None,
+        "URL",
+        "use this PostgreSQL (14 or newer) instead of an embedded one: postgresql://user:password@host:port/dbname. "
+        "Without it, libpq's PGHOST, PGDATABASE or PGSERVICE choose a database too, unless --data-dir is given.",
+    )
+    option(
+        "max-message-size",
+        "64MiB",
+        "SIZE",
+        "the largest request taken: bytes, or a number with KiB, MiB or GiB (at most 1GiB).",
+    )
+    option(
+        "database-connections",
+        "8",
+        "N",
+        "connections to PostgreSQL, however many clients there are; a quarter of them write. 2 to 100.",
+    )
+    option(
+        "drain-timeout",
+        "30",
+        "SECONDS",
+        "how long a stopping server lets running calls finish before it cuts them off.",
+    )
+    option("log-level", "info", "LEVEL", f"how much to log on stderr: {', '.join(_LOG_LEVELS)}.")
+
+
+def variable_of(option: str) -> str:
+    """The environment variable of an option."""
+    return f"CHECKPOINTD_{option.upper().replace('-', '_')}"
+
+
+def from_options(options: argparse.Namespace, arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
+    """The configuration from parsed options.
+
+    Raises:
+        ValueError: an option has a value that makes no sense; the message names it.
+    """
+    given_data_dir = variable_of("data-dir") in environment or any(word.startswith("--data-dir") for word in arguments)
+    database_url = options.database_url
+    if not database_url:
+        database_url = None
+        if not given_data_dir and any(environment.get(name) for name in _LIBPQ):
+            database_url = ""
+    elif any(word.startswith("--data-dir") for word in arguments):
+        raise ValueError("--data-dir is for the embedded PostgreSQL and --database-url for another; give one of them")
+    if options.log_level not in _LOG_LEVELS:
+        raise ValueError(f"--log-level is {options.log_level!r}; choose {', '.join(_LOG_LEVELS)}")
+    host, colon, port = options.listen.rpartition(":")
+    if not (colon and host and port.isdecimal() and int(port) < 65536):
+        raise ValueError(f"--listen is {options.listen!r}; give HOST:PORT, such as 127.0.0.1:50051 or [::]:50051")
+    return Config(
+        listen=options.listen,
+        data_dir=Path(options.data_dir).expanduser(),
+        database_url=database_url,
+        max_message_size=_size("--max-message-size", options.max_message_size, 1, 1024 * MIB),
+        database_connections=int(_number("--database-connections", options.database_connections, 2, 100)),
+        drain_timeout=_number("--drain-timeout", options.drain_timeout, 0, 3600),
+        log_level=options.log_level,
+    )
+
+
+def _number(option: str, text: str, least: float, most: float) -> float:
+    try:
+        value = float(text)
+        if not least <= value <= most:
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"{option} is {text!r}; give a number from {least:g} to {most:g}") from None
+    return value
+
+
+def _size(option: str, text: str, least: int, most: int) -> int:
+    number, factor = text, 1
+    for unit, bytes_of_unit in (("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)):
+        if text.endswith(unit):
+            number, factor = text.removesuffix(unit), bytes_of_unit
+    value = int(number) * factor if number.isdecimal() else -1
+    if not least <= value <= most:
+        raise ValueError(f"{option} is {text!r}; give bytes, or a number with KiB, MiB or GiB, up to {most // MIB}MiB")
+    return value
+
+
+def _default_data_dir(environment: Mapping[str, str]) -> Path:
+    """Where a user's programs keep their data, by the XDG base directory specification."""
+    base = environment.get("XDG_DATA_HOME") or os.path.join("~", ".local", "share")
+    return Path(base) / "checkpointd"
+
+
+def describe(config: Config) -> list[str]:
+    """The settings, one a line, for the log. A database URL may hold a password, so it is not among them."""
+    return [f"{field.name}={getattr(config, field.name)}" for field in fields(config) if field.name != "database_url"]

@@ -1,0 +1,45 @@
+"""From the engine's errors to gRPC's: one table of codes, one shape of details (error_reason.proto)."""
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+from grpc import StatusCode
+from grpc_status.rpc_status import to_status
+
+from checkpointd.engine import EngineError
+from checkpointd.v1.error_reason_pb2 import ErrorReason
+
+DOMAIN = "checkpointd"
+
+_CODES = {
+    ErrorReason.ERROR_REASON_INVALID_FIELD: StatusCode.INVALID_ARGUMENT,
+    ErrorReason.ERROR_REASON_MALFORMED_REQUEST: StatusCode.INVALID_ARGUMENT,
+    ErrorReason.ERROR_REASON_MESSAGE_TOO_LARGE: StatusCode.RESOURCE_EXHAUSTED,
+    ErrorReason.ERROR_REASON_CHECKPOINT_NOT_FOUND: StatusCode.NOT_FOUND,
+    ErrorReason.ERROR_REASON_THREAD_NOT_FOUND: StatusCode.NOT_FOUND,
+    ErrorReason.ERROR_REASON_THREAD_EXISTS: StatusCode.ALREADY_EXISTS,
+    ErrorReason.ERROR_REASON_DATABASE_UNAVAILABLE: StatusCode.UNAVAILABLE,
+    ErrorReason.ERROR_REASON_DATABASE_READ_ONLY: StatusCode.UNAVAILABLE,
+    ErrorReason.ERROR_REASON_DATABASE_FULL: StatusCode.RESOURCE_EXHAUSTED,
+    ErrorReason.ERROR_REASON_SHUTTING_DOWN: StatusCode.UNAVAILABLE,
+    ErrorReason.ERROR_REASON_UNEXPECTED: StatusCode.UNKNOWN,
+}
+
+
+class Refusal(EngineError):
+    """A refusal of the server's own, made before or beside the engine."""
+
+    def __init__(self, reason: ErrorReason.ValueType, message: str, /, **metadata: str) -> None:
+        super().__init__(message, **metadata)
+        self.reason = reason
+
+
+def status_of(error: EngineError) -> grpc.Status:
+    """The code, the message for a person, and the trailing metadata that carries the details."""
+    details = Any()
+    reason = ErrorReason.Name(error.reason).removeprefix("ERROR_REASON_")
+    details.Pack(ErrorInfo(reason=reason, domain=DOMAIN, metadata=error.metadata))
+    code: int = _CODES[error.reason].value[0]
+    status: grpc.Status = to_status(Status(code=code, message=error.message, details=[details]))
+    return status

@@ -1,0 +1,92 @@
+"""The system user that PostgreSQL runs as when checkpointd runs as root: PostgreSQL refuses to be root itself."""
+
+import logging
+import os
+import pwd
+import stat
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+log = logging.getLogger("checkpointd.server.unprivileged")
+
+_NAME = "checkpointd"
+
+
+class NoAccountError(Exception):
+    """There is no system user for PostgreSQL and none can be made; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who a process runs as. It has no supplementary groups."""
+
+    uid: int
+    gid: int
+
+
+def account_for(data: Path) -> Account | None:
+    """The user that PostgreSQL has to run as; None says the one that runs this program, who is not root.
+
+    That is the owner of `data` if it is there, or else the system user `checkpointd`, made if it is missing.
+    Raises NoAccountError.
+    """
+    if os.geteuid() != 0:
+        return None
+    if data.exists():
+        owner = data.stat()
+        if owner.st_uid != 0:
+            return Account(owner.st_uid, owner.st_gid)
+    if (known := _look_up()) is not None:
+        return known
+    log.info("making the system user %s, since PostgreSQL does not run as root", _NAME)
+    command = ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", _NAME]
+    try:
+        reason = subprocess.run(command, check=False, capture_output=True, text=True).stderr.strip()
+    except OSError as error:
+        reason = f"useradd: {error.strerror}"
+    if (made := _look_up()) is not None:  # also when another checkpointd was faster
+        return made
+    raise NoAccountError(
+        f"PostgreSQL does not run as root, and the system user {_NAME!r} could not be made ({reason}): "
+        "make a user of that name, or run checkpointd as an ordinary user, or give a database with --database-url"
+    )
+
+
+def _look_up() -> Account | None:
+    try:
+        entry = pwd.getpwnam(_NAME)
+    except KeyError:
+        return None
+    return Account(entry.pw_uid, entry.pw_gid)
+
+
+def let_in(account: Account, data: Path, programs: Path) -> None:
+    """Give the account the least it lacks: the way to `data` and `programs`, and reading the latter."""
+    for directory in (*data.parents, *programs.parents):
+        _grant(account, directory, stat.S_IXOTH)
+    for path in _programs_in(programs):
+        executable = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
+        _grant(account, path, stat.S_IROTH | (stat.S_IXOTH if executable else 0))
+
+
+def _programs_in(root: Path) -> Iterator[Path]:
+    yield root
+    for part in ("bin", "lib", "share"):
+        yield root / part
+        yield from (root / part).rglob("*")
+
+
+def _grant(account: Account, path: Path, wanted: int) -> None:
+    """Add to everybody's rights on `path` those of `wanted` (bits of "others") that the account has in no other way."""
+    status = path.stat()
+    if status.st_uid == account.uid:
+        has, lent = status.st_mode >> 6, 6
+    elif status.st_gid == account.gid:
+        has, lent = status.st_mode >> 3, 3
+    else:
+        has, lent = status.st_mode, 0
+    if has & wanted != wanted:
+        log.warning("letting PostgreSQL's user into %s", path)
+        path.chmod(stat.S_IMODE(status.st_mode) | wanted << lent)
