@@ -1,0 +1,26 @@
+"""Fixtures that all tests share: a running server, a PostgreSQL, and a tenant of one's own."""
+
+import itertools
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.server_process import ServerProcess
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A running server with a PostgreSQL of its own, shared by all tests: use `tenant` to be alone on it."""
+    home = tmp_path_factory.mktemp("server")
+    with ServerProcess(home / "log", "--data-dir", str(home / "data")) as running:
+        yield running
+
+
+@pytest.fixture
+def tenant(request: pytest.FixtureRequest) -> str:
+    """A tenant that no other test uses."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", request.node.name)[:48]
+    return f"{name}-{next(_numbers)}"
