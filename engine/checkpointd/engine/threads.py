@@ -107,7 +107,7 @@ class Threads:
         return PruneThreadsResponse(removed_checkpoints=sum(removed))
 
     async def delete_runs(self, tenant: str, request: DeleteRunsRequest) -> DeleteRunsResponse:
-        run_ids = validate.items("run_ids", request.run_ids, validate.METADATA_BYTES)
+        run_ids = validate.items("run_ids", request.run_ids, validate.RUN_ID_BYTES)
         removed = 0
         for (thread_id,) in await self._rows("threads_of_runs", tenant=tenant, run_ids=run_ids):
             removed += await self._change("delete_runs_of_thread", tenant=tenant, thread_id=thread_id, run_ids=run_ids)

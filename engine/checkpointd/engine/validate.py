@@ -20,6 +20,7 @@ VERSION_BYTES = 255
 ENCODING_BYTES = 64
 TIMESTAMP_BYTES = 64
 METADATA_BYTES = 1 << 20
+RUN_ID_BYTES = 255
 MAX_ITEMS = 1000
 MAX_PAGE_SIZE = 1000
 
@@ -100,7 +101,10 @@ def metadata(value: Metadata) -> dict[str, Any]:
     """Check a checkpoint's metadata and return its JSON object."""
     if value.HasField("native"):
         _value("put.metadata.native", value.native)
-    return json_object("put.metadata.json", value.json)
+    parsed = json_object("put.metadata.json", value.json)
+    if isinstance(run_id := parsed.get("run_id"), str):
+        text("put.metadata.json run_id", run_id, RUN_ID_BYTES, 0)
+    return parsed
 
 
 def json_object(field: str, source: str) -> dict[str, Any]:

@@ -259,8 +259,9 @@ class Metadata(google.protobuf.message.Message):
     json: builtins.str
     """json is one JSON object, UTF-8, at most 1 MiB; empty means `{}`. It is kept as it came and is what filters look
     at. Keys with a meaning: `source` ("input", "loop", "update" or "fork"), `step` (-1 for the first input), `parents`
-    (namespace to checkpoint id), `run_id` (see DeleteRuns) and `counters_since_delta_snapshot` (names the channels
-    that are rebuilt from history, see GetChannelHistory). NaN, infinities, `\\u0000` and lone surrogates are refused.
+    (namespace to checkpoint id), `run_id` (see DeleteRuns; a string of at most 255 bytes) and
+    `counters_since_delta_snapshot` (names the channels that are rebuilt from history, see GetChannelHistory). NaN,
+    infinities, `\\u0000` and lone surrogates are refused.
     """
     @property
     def native(self) -> Global___Value:

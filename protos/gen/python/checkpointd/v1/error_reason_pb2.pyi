@@ -114,16 +114,7 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
           "reason": "DATABASE_FULL"
         }
     """
-    ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 10
-    """ERROR_REASON_SHUTTING_DOWN: the server is stopping and takes no new work; another one, or the same one after its
-    restart, will. Sent with UNAVAILABLE.
-        {
-          "code": "UNAVAILABLE",
-          "message": "the server is shutting down; try again",
-          "reason": "SHUTTING_DOWN"
-        }
-    """
-    ERROR_REASON_UNEXPECTED: _ErrorReason.ValueType  # 11
+    ERROR_REASON_UNEXPECTED: _ErrorReason.ValueType  # 10
     """ERROR_REASON_UNEXPECTED: a fault of the server's own, logged there under the incident's number. Sent with UNKNOWN.
         {
           "code": "UNKNOWN",
@@ -222,16 +213,7 @@ RESOURCE_EXHAUSTED.
       "reason": "DATABASE_FULL"
     }
 """
-ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 10
-"""ERROR_REASON_SHUTTING_DOWN: the server is stopping and takes no new work; another one, or the same one after its
-restart, will. Sent with UNAVAILABLE.
-    {
-      "code": "UNAVAILABLE",
-      "message": "the server is shutting down; try again",
-      "reason": "SHUTTING_DOWN"
-    }
-"""
-ERROR_REASON_UNEXPECTED: ErrorReason.ValueType  # 11
+ERROR_REASON_UNEXPECTED: ErrorReason.ValueType  # 10
 """ERROR_REASON_UNEXPECTED: a fault of the server's own, logged there under the incident's number. Sent with UNKNOWN.
     {
       "code": "UNKNOWN",

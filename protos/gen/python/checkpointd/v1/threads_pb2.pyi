@@ -333,7 +333,7 @@ class DeleteRunsRequest(google.protobuf.message.Message):
     RUN_IDS_FIELD_NUMBER: builtins.int
     @property
     def run_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """run_ids are the runs, at most 1000. None changes nothing."""
+        """run_ids are the runs, at most 1000 of 1 to 255 bytes each. None changes nothing."""
 
     def __init__(
         self,
