@@ -1,0 +1,34 @@
+"""What the tests of graphs share: a saver in the test's own process, and other processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import pytest
+
+from checkpointd.client.langgraph import RemoteSaver
+
+from .processes import Processes
+
+
+class Server(Protocol):
+    """What these tests need to know of the running server."""
+
+    @property
+    def address(self) -> str: ...
+
+
+@pytest.fixture
+def processes(server: Server, tenant: str) -> Iterator[Processes]:
+    """Other operating-system processes on the test's tenant."""
+    processes = Processes(server.address, tenant)
+    yield processes
+    processes.end()
+
+
+@pytest.fixture
+def saver(server: Server, tenant: str) -> Iterator[RemoteSaver]:
+    """A saver in the test's own process, on the same tenant."""
+    with RemoteSaver.from_conn_string(server.address, tenant=tenant) as saver:
+        yield saver
