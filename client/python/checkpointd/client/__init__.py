@@ -1,1 +1,42 @@
+"""checkpointd's client: `Client` for threads, `AsyncClient` for event loops, and the errors that both raise.
 
+Values are the messages of the contract, `checkpointd.v1`. LangGraph's saver on top of it is in
+`checkpointd.client.langgraph`, which needs the extra `checkpointd[langgraph]`.
+"""
+
+from checkpointd.client.clients import AsyncClient, Client
+from checkpointd.client.errors import (
+    Aborted,
+    AccessDenied,
+    AlreadyExists,
+    CheckpointdError,
+    ClientClosed,
+    DeadlineExceeded,
+    InvalidRequest,
+    NotFound,
+    ResourceExhausted,
+    ServerFault,
+    TooLarge,
+    Unavailable,
+    UnreadableValue,
+    Unsupported,
+)
+
+__all__ = [
+    "Aborted",
+    "AccessDenied",
+    "AlreadyExists",
+    "AsyncClient",
+    "CheckpointdError",
+    "Client",
+    "ClientClosed",
+    "DeadlineExceeded",
+    "InvalidRequest",
+    "NotFound",
+    "ResourceExhausted",
+    "ServerFault",
+    "TooLarge",
+    "Unavailable",
+    "UnreadableValue",
+    "Unsupported",
+]

@@ -1,0 +1,82 @@
+"""Making a call that has one answer: from a thread (`call`) and from an event loop (`acall`).
+
+Both use the same synchronous channel. One of gRPC's asyncio channels would cost an event loop less CPU for a call, but
+it belongs to one loop, can't be called without one, and is lost to a process that forks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import grpc
+
+from checkpointd.client.connection import Connection
+from checkpointd.client.fork import gate
+from checkpointd.client.operations import Operation, Request, Response, Result
+from checkpointd.client.retry import Attempts
+
+
+def call(connection: Connection, operation: Operation[Request, Response, Result]) -> Result:
+    """Make a call from any thread."""
+    attempts = Attempts(connection)
+    while True:
+        try:
+            with gate:
+                response = connection.begin(
+                    lambda stubs: operation.method(stubs)(
+                        operation.request, timeout=attempts.time_left(), metadata=connection.metadata
+                    )
+                )
+            return operation.read(response)
+        except grpc.RpcError as failure:
+            pause = attempts.pause_after(failure)
+        connection.closed.wait(pause)
+
+
+async def acall(connection: Connection, operation: Operation[Request, Response, Result]) -> Result:
+    """Make a call from any event loop. Cancelling the task cancels the call."""
+    attempts = Attempts(connection)
+    while True:
+        try:
+            return operation.read(await _answer(connection, operation, attempts.time_left()))
+        except grpc.RpcError as failure:
+            pause = attempts.pause_after(failure)
+        await asyncio.sleep(pause)
+
+
+async def _answer(
+    connection: Connection, operation: Operation[Request, Response, Result], timeout: float | None
+) -> Response:
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Response] = loop.create_future()
+
+    def deliver(ended: grpc.Future[Response]) -> None:
+        if answer.done():
+            return  # cancelled meanwhile
+        if failure := ended.exception():
+            answer.set_exception(failure)
+        else:
+            answer.set_result(ended.result())
+
+    def end(ended: grpc.Future[Response]) -> None:  # in a thread of gRPC's
+        gate.leave()
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            loop.call_soon_threadsafe(deliver, ended)
+
+    gate.enter()
+    try:
+        under_way = connection.begin(
+            lambda stubs: operation.method(stubs).future(
+                operation.request, timeout=timeout, metadata=connection.metadata
+            )
+        )
+    except BaseException:
+        gate.leave()
+        raise
+    under_way.add_done_callback(end)
+    try:
+        return await answer
+    except asyncio.CancelledError:
+        under_way.cancel()
+        raise

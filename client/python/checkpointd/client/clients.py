@@ -1,0 +1,181 @@
+"""Client and AsyncClient: the calls of `checkpointd.client.operations` as methods."""
+
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from checkpointd.client import operations
+from checkpointd.client.calls import acall, call
+from checkpointd.client.connection import Connection
+from checkpointd.client.listing import aeach, each
+from checkpointd.client.operations import Operation
+from checkpointd.v1.checkpoints_pb2 import ListCheckpointsRequest
+from checkpointd.v1.core_pb2 import CheckpointTuple
+from checkpointd.v1.threads_pb2 import ListThreadsResponse, Thread
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+class _Connected:
+    """What both clients are made of."""
+
+    def __init__(
+        self, target: str = "127.0.0.1:50051", *, tenant: str = "default", timeout: float | None = 60.0
+    ) -> None:
+        """Nothing is sent before the first call.
+
+        Args:
+            target: where the server is: `host:port`, or any other target that gRPC knows.
+            tenant: whose data to read and write: 1 to 64 characters of `A-Z a-z 0-9 . _ -`. Tenants share nothing.
+            timeout: seconds that one call may take, its retries included; None waits for ever. Of a list, it bounds the
+                wait for the first item.
+
+        Raises:
+            InvalidRequest: an argument is not of this form.
+        """
+        self._connection = Connection(target, tenant=tenant, timeout=timeout)
+
+
+def _call(
+    prepare: Callable[Parameters, Operation[Any, Any, Result]],
+) -> Callable[Concatenate[_Connected, Parameters], Result]:
+    @functools.wraps(prepare)
+    def method(self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        return call(self._connection, prepare(*args, **kwargs))
+
+    return method
+
+
+def _acall(
+    prepare: Callable[Parameters, Operation[Any, Any, Result]],
+) -> Callable[Concatenate[_Connected, Parameters], Coroutine[Any, Any, Result]]:
+    @functools.wraps(prepare)
+    async def method(self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        return await acall(self._connection, prepare(*args, **kwargs))
+
+    return method
+
+
+def _each(
+    prepare: Callable[Parameters, ListCheckpointsRequest],
+) -> Callable[Concatenate[_Connected, Parameters], Iterator[CheckpointTuple]]:
+    @functools.wraps(prepare)
+    def method(self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Iterator[CheckpointTuple]:
+        return each(self._connection, prepare(*args, **kwargs))
+
+    return method
+
+
+def _aeach(
+    prepare: Callable[Parameters, ListCheckpointsRequest],
+) -> Callable[Concatenate[_Connected, Parameters], AsyncIterator[CheckpointTuple]]:
+    @functools.wraps(prepare)
+    def method(
+        self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> AsyncIterator[CheckpointTuple]:
+        return aeach(self._connection, prepare(*args, **kwargs))
+
+    return method
+
+
+def _pages(
+    prepare: Callable[Parameters, Callable[[str], Operation[Any, Any, ListThreadsResponse]]],
+) -> Callable[Concatenate[_Connected, Parameters], Iterator[Thread]]:
+    @functools.wraps(prepare)
+    def method(self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Iterator[Thread]:
+        page, token = prepare(*args, **kwargs), None
+        while token != "":
+            response = call(self._connection, page(token or ""))
+            yield from response.threads
+            token = response.next_page_token
+
+    return method
+
+
+def _apages(
+    prepare: Callable[Parameters, Callable[[str], Operation[Any, Any, ListThreadsResponse]]],
+) -> Callable[Concatenate[_Connected, Parameters], AsyncIterator[Thread]]:
+    @functools.wraps(prepare)
+    async def method(self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> AsyncIterator[Thread]:
+        page, token = prepare(*args, **kwargs), None
+        while token != "":
+            response = await acall(self._connection, page(token or ""))
+            for thread in response.threads:
+                yield thread
+            token = response.next_page_token
+
+    return method
+
+
+class Client(_Connected):
+    """A client for programs with threads.
+
+    It may be shared by all threads of a process and is carried over a fork: the child opens a channel of its own.
+
+        with Client("127.0.0.1:50051", tenant="team-a") as client:
+            for thread in client.list_threads():
+                print(thread.thread_id, client.get_checkpoint(thread_id=thread.thread_id).checkpoint.id)
+    """
+
+    put_checkpoint = _call(operations.put_checkpoint)
+    put_writes = _call(operations.put_writes)
+    commit = _call(operations.commit)
+    get_checkpoint = _call(operations.get_checkpoint)
+    list_checkpoints = _each(operations.list_checkpoints)
+    get_channel_history = _call(operations.get_channel_history)
+    get_thread = _call(operations.get_thread)
+    list_threads = _pages(operations.list_threads)
+    delete_thread = _call(operations.delete_thread)
+    copy_thread = _call(operations.copy_thread)
+    prune_threads = _call(operations.prune_threads)
+    delete_runs = _call(operations.delete_runs)
+
+    def close(self) -> None:
+        """Close the channel. Calls under way fail with ClientClosed. Closing twice is allowed."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient(_Connected):
+    """A client for asyncio programs.
+
+    It may be shared by all event loops of a process and is carried over a fork: the child opens a channel of its own.
+
+        async with AsyncClient("127.0.0.1:50051", tenant="team-a") as client:
+            async for thread in client.list_threads():
+                print(thread.thread_id, thread.sequence)
+    """
+
+    put_checkpoint = _acall(operations.put_checkpoint)
+    put_writes = _acall(operations.put_writes)
+    commit = _acall(operations.commit)
+    get_checkpoint = _acall(operations.get_checkpoint)
+    list_checkpoints = _aeach(operations.list_checkpoints)
+    get_channel_history = _acall(operations.get_channel_history)
+    get_thread = _acall(operations.get_thread)
+    list_threads = _apages(operations.list_threads)
+    delete_thread = _acall(operations.delete_thread)
+    copy_thread = _acall(operations.copy_thread)
+    prune_threads = _acall(operations.prune_threads)
+    delete_runs = _acall(operations.delete_runs)
+
+    async def close(self) -> None:
+        """Close the channel. Calls under way fail with ClientClosed. Closing twice is allowed."""
+        self._connection.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

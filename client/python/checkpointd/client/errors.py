@@ -1,0 +1,148 @@
+"""What can go wrong, by what a caller does about it.
+
+    CheckpointdError
+    ├── InvalidRequest       the request breaks a rule of the contract (also a ValueError): change it
+    ├── NotFound             there is no such thread or checkpoint
+    ├── AlreadyExists        the target has a history of its own: choose another id
+    ├── Aborted              another writer was first: read again and decide
+    ├── Unavailable          the server, or its database, was not there for the whole timeout: try later
+    ├── DeadlineExceeded     no answer within the timeout: try later, or allow more time
+    ├── ResourceExhausted    the server has no room: free some
+    │   └── TooLarge         one message is over the server's limit: store less, or raise the limit
+    ├── AccessDenied         the caller may not do this
+    ├── Unsupported          the server does not know the call: it is older than this client
+    ├── ServerFault          a fault of the server's own: its log says more
+    ├── UnreadableValue      a stored value can't be read with this client's serialiser
+    └── ClientClosed         the client was used after it was closed
+
+Every error says in its message which server it came from, why, and what to do; its attributes say the same to programs.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import grpc
+
+
+class CheckpointdError(Exception):
+    """A call failed.
+
+    Attributes:
+        code: the gRPC status code of the failure; of a failure on this side, the one that says the same.
+        reason: a name from the contract's `ErrorReason` without its prefix, such as `INVALID_FIELD`; "" when the
+            failure has none because it did not come from a checkpointd server.
+        metadata: the reason's details, by the names that the contract documents.
+        server: the target the client was made with; "" when no server was involved.
+    """
+
+    advice: ClassVar[str] = ""
+    code: grpc.StatusCode = grpc.StatusCode.UNKNOWN
+    reason: str = ""
+    server: str = ""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: grpc.StatusCode | None = None,
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+        server: str = "",
+    ) -> None:
+        super().__init__(message)
+        # Only `message` is positional, so that pickle and copy can make the error again and restore these.
+        self.code = code or type(self).code
+        self.reason = reason
+        self.metadata: dict[str, str] = dict(metadata or {})
+        self.server = server
+
+    def __str__(self) -> str:
+        cause = " ".join(filter(None, (self.code.name, self.reason, self.server and f"from {self.server}")))
+        return f"{self.args[0]} [{cause}]" + (f"; {self.advice}" if self.advice else "")
+
+
+class InvalidRequest(CheckpointdError, ValueError):
+    """The request breaks a rule of the contract; nothing was stored. `metadata["field"]` names the field."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+
+
+class NotFound(CheckpointdError):
+    """There is no such thread or checkpoint."""
+
+    code = grpc.StatusCode.NOT_FOUND
+
+
+class AlreadyExists(CheckpointdError):
+    """The target of a copy has a history of its own."""
+
+    code = grpc.StatusCode.ALREADY_EXISTS
+
+
+class Aborted(CheckpointdError):
+    """Another writer was first; nothing was stored."""
+
+    advice = "read the thread again and decide whether to repeat"
+    code = grpc.StatusCode.ABORTED
+
+
+class Unavailable(CheckpointdError):
+    """The server or its database could not be reached for the whole timeout. A write may or may not be stored."""
+
+    advice = "check that the server runs at this address and try again: repeating a call is safe"
+    code = grpc.StatusCode.UNAVAILABLE
+
+
+class DeadlineExceeded(CheckpointdError):
+    """There was no answer within the timeout. A write may or may not be stored."""
+
+    advice = "try again, which is safe, or give the client a longer timeout"
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+class ResourceExhausted(CheckpointdError):
+    """The server has no room for the request; nothing was stored."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class TooLarge(ResourceExhausted):
+    """A message is over the server's limit; nothing was stored.
+
+    `metadata` has `size` and `limit`, in bytes, and `option`, the server's option that sets the limit.
+    """
+
+    advice = "store less at once, or start the server with a larger --max-message-size"
+
+
+class AccessDenied(CheckpointdError):
+    """The caller is not known to the server, or may not do this."""
+
+    code = grpc.StatusCode.PERMISSION_DENIED
+
+
+class Unsupported(CheckpointdError):
+    """The server does not know this call."""
+
+    advice = "check that the address is a checkpointd server's and that it is not older than this client"
+    code = grpc.StatusCode.UNIMPLEMENTED
+
+
+class ServerFault(CheckpointdError):
+    """The server failed in a way that it did not expect."""
+
+    advice = "the server's log says more"
+
+
+class UnreadableValue(CheckpointdError):
+    """A stored value can't be read with this client's serialiser."""
+
+    advice = "use the serialiser (serde) that the value was stored with"
+    code = grpc.StatusCode.DATA_LOSS
+
+
+class ClientClosed(CheckpointdError):
+    """The client was used after it was closed."""
+
+    advice = "make a new one"
+    code = grpc.StatusCode.CANCELLED

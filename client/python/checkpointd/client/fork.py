@@ -1,0 +1,98 @@
+"""Surviving os.fork.
+
+gRPC can be carried over a fork only while no thread is inside it; otherwise the child may crash or hang, and with old
+versions the parent too. So every use of a channel passes the gate below. Before a fork the gate closes and waits for
+the calls under way; calls that take longer than a moment have their channel closed under them, and are sent again,
+which is safe, on a new channel after the fork. The child starts with nothing: each client opens a channel of its own.
+
+What this can't cover is gRPC used by other code of the process, in another thread, at the moment of the fork.
+"""
+
+import os
+import threading
+import weakref
+from typing import Protocol
+
+# Seconds. How long a fork waits for calls to end by themselves: most take milliseconds.
+_PATIENCE = 1.0
+# Seconds. How long it waits for those whose channel it closed; they end at once, unless one belongs to the very thread
+# that forks (a signal handler that forks during a call), which can't be helped.
+_LAST_PATIENCE = 5.0
+
+
+class Forkable(Protocol):
+    """Something with a channel."""
+
+    def interrupt(self) -> None:
+        """End all calls by closing the channel; the next call opens a new one."""
+
+    def forget(self) -> None:
+        """In a child: drop the parent's channel without touching it."""
+
+
+class Gate:
+    """Lets calls into gRPC, except while the process forks."""
+
+    def __init__(self) -> None:
+        self._members: weakref.WeakSet[Forkable] = weakref.WeakSet()
+        self._one_fork = threading.Lock()
+        self._reset()
+        os.register_at_fork(before=self._close, after_in_parent=self._open, after_in_child=self._start_again)
+
+    def _reset(self) -> None:
+        self._changed = threading.Condition(threading.Lock())
+        self._inside = 0
+        self._closed = False
+
+    def add(self, member: Forkable) -> None:
+        """Keep a member informed of forks for as long as it lives."""
+        with self._changed:
+            self._members.add(member)
+
+    def enter(self) -> None:
+        """Before gRPC is called. Waits while a fork is under way."""
+        with self._changed:
+            while self._closed:
+                self._changed.wait()
+            self._inside += 1
+
+    def leave(self) -> None:
+        """After the call has ended, in any thread."""
+        with self._changed:
+            self._inside -= 1
+            if self._closed:
+                self._changed.notify_all()
+
+    def __enter__(self) -> None:
+        self.enter()
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def _close(self) -> None:
+        self._one_fork.acquire()
+        with self._changed:
+            self._closed = True
+            if self._changed.wait_for(lambda: self._inside == 0, _PATIENCE):
+                return
+            members = list(self._members)
+        for member in members:
+            member.interrupt()
+        with self._changed:
+            self._changed.wait_for(lambda: self._inside == 0, _LAST_PATIENCE)
+
+    def _open(self) -> None:
+        with self._changed:
+            self._closed = False
+            self._changed.notify_all()
+        self._one_fork.release()
+
+    def _start_again(self) -> None:
+        # The locks were copied as they stood in the parent, possibly held by threads that do not exist here.
+        self._one_fork = threading.Lock()
+        self._reset()
+        for member in list(self._members):
+            member.forget()
+
+
+gate = Gate()
