@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import pytest
 
 from checkpointd.client.langgraph import RemoteSaver
-
-from .processes import Processes
-
-
-class Server(Protocol):
-    """What these tests need to know of the running server."""
-
-    @property
-    def address(self) -> str: ...
+from tests.graphs.processes import Processes
+from tests.server_process import ServerProcess
 
 
 @pytest.fixture
-def processes(server: Server, tenant: str) -> Iterator[Processes]:
+def processes(server: ServerProcess, tenant: str) -> Iterator[Processes]:
     """Other operating-system processes on the test's tenant."""
     processes = Processes(server.address, tenant)
     yield processes
@@ -28,7 +20,7 @@ def processes(server: Server, tenant: str) -> Iterator[Processes]:
 
 
 @pytest.fixture
-def saver(server: Server, tenant: str) -> Iterator[RemoteSaver]:
+def saver(server: ServerProcess, tenant: str) -> Iterator[RemoteSaver]:
     """A saver in the test's own process, on the same tenant."""
     with RemoteSaver.from_conn_string(server.address, tenant=tenant) as saver:
         yield saver

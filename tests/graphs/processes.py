@@ -111,7 +111,9 @@ class Running(Generic[R]):
         assert not self._values, f"{self.name} ended before it could be killed"
         self.process.kill()
         self.process.join(PATIENCE)
-        assert self.process.exitcode == -signal.SIGKILL, f"{self.name} was not killed: exit code {self.process.exitcode}"
+        assert self.process.exitcode == -signal.SIGKILL, (
+            f"{self.name} was not killed: exit code {self.process.exitcode}"
+        )
         while self._hear():
             pass
 
@@ -196,4 +198,3 @@ def eventually(true: Callable[[], bool], what: str) -> None:
     while not true():
         assert time.monotonic() < deadline, f"not within {PATIENCE:.0f} s: {what}"
         pause.wait(0.01)
-

@@ -9,9 +9,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from checkpointd.client.langgraph import RemoteSaver
-
-from .configs import thread
-from .processes import Processes
+from tests.graphs.configs import thread
+from tests.graphs.processes import Processes
 
 
 class State(TypedDict, total=False):
