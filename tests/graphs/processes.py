@@ -189,12 +189,3 @@ class Processes:
             running.process.join(PATIENCE)
             running.process.close()
             running.connection.close()
-
-
-def eventually(true: Callable[[], bool], what: str) -> None:
-    """Wait until something holds that nobody tells: what another process has stored."""
-    deadline = time.monotonic() + PATIENCE
-    pause = threading.Event()
-    while not true():
-        assert time.monotonic() < deadline, f"not within {PATIENCE:.0f} s: {what}"
-        pause.wait(0.01)
