@@ -1,6 +1,5 @@
 """Building the contract's messages so that a bad field is named."""
 
-from collections.abc import Mapping
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -9,29 +8,33 @@ from checkpointd.client.errors import InvalidRequest
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
+# What protobuf raises for a value that a field can't hold: of a wrong type, text that is not Unicode (lone surrogates),
+# a number out of range.
+UNSENDABLE = (TypeError, ValueError)
+
 
 def build(kind: type[AnyMessage], **fields: object) -> AnyMessage:
     """The message with these fields. Raises InvalidRequest, naming the field, for a value that a field can't hold.
 
-    Wrong types, text that is not Unicode (lone surrogates) and numbers out of range are found here; the rest of the
-    contract's rules by the server.
+    The rest of the contract's rules are the server's to check.
     """
     try:
         return kind(**fields)
-    except (TypeError, ValueError) as error:
-        field, cause = _find(kind, fields) or ("", error)
-        raise InvalidRequest(
-            f"{field or kind.DESCRIPTOR.name} can't be sent: {cause}", reason="INVALID_FIELD", metadata={"field": field}
-        ) from error
+    except UNSENDABLE as error:
+        for name, value in fields.items():
+            _check(kind, name, value)
+        raise unsendable(kind.DESCRIPTOR.name, error) from error
 
 
-def _find(kind: type[Message], fields: Mapping[str, object]) -> tuple[str, Exception] | None:
-    """The field, and the key within it, that the message type refuses, and what it says."""
-    for name, value in fields.items():
-        parts = [({key: part}, f"{name}[{key!r}]") for key, part in value.items()] if isinstance(value, Mapping) else []
-        for part, path in (*parts, (value, name)):
-            try:
-                kind(**{name: part})
-            except (TypeError, ValueError) as error:
-                return path, error
-    return None
+def unsendable(field: str, cause: Exception) -> InvalidRequest:
+    """The error for a field whose value can't be put into a message."""
+    return InvalidRequest(
+        f"{field} can't be sent, nothing was: {cause}", reason="INVALID_FIELD", metadata={"field": field}
+    )
+
+
+def _check(kind: type[Message], name: str, value: object) -> None:
+    try:
+        kind(**{name: value})
+    except UNSENDABLE as error:
+        raise unsendable(name, error) from error

@@ -8,50 +8,49 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Any
 
 import grpc
 
 from checkpointd.client.connection import Connection
 from checkpointd.client.fork import gate
-from checkpointd.client.operations import Operation, Request, Response, Result
 from checkpointd.client.retry import Attempts
+from checkpointd.client.rpcs import Operation, Result
 
 
-def call(connection: Connection, operation: Operation[Request, Response, Result]) -> Result:
+def call(connection: Connection, operation: Operation[Result]) -> Result:
     """Make a call from any thread."""
     attempts = Attempts(connection)
     while True:
         try:
             with gate:
                 response = connection.begin(
-                    lambda stubs: operation.method(stubs)(
+                    lambda stubs: operation.rpc.method(stubs)(
                         operation.request, timeout=attempts.time_left(), metadata=connection.metadata
                     )
                 )
-            return operation.read(response)
+            return operation.rpc.read(response)
         except grpc.RpcError as failure:
             pause = attempts.pause_after(failure)
         connection.closed.wait(pause)
 
 
-async def acall(connection: Connection, operation: Operation[Request, Response, Result]) -> Result:
+async def acall(connection: Connection, operation: Operation[Result]) -> Result:
     """Make a call from any event loop. Cancelling the task cancels the call."""
     attempts = Attempts(connection)
     while True:
         try:
-            return operation.read(await _answer(connection, operation, attempts.time_left()))
+            return operation.rpc.read(await _answer(connection, operation, attempts.time_left()))
         except grpc.RpcError as failure:
             pause = attempts.pause_after(failure)
         await asyncio.sleep(pause)
 
 
-async def _answer(
-    connection: Connection, operation: Operation[Request, Response, Result], timeout: float | None
-) -> Response:
+async def _answer(connection: Connection, operation: Operation[Any], timeout: float | None) -> Any:
     loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Response] = loop.create_future()
+    answer: asyncio.Future[Any] = loop.create_future()
 
-    def deliver(ended: grpc.Future[Response]) -> None:
+    def deliver(ended: grpc.Future[Any]) -> None:
         if answer.done():
             return  # cancelled meanwhile
         if failure := ended.exception():
@@ -59,7 +58,7 @@ async def _answer(
         else:
             answer.set_result(ended.result())
 
-    def end(ended: grpc.Future[Response]) -> None:  # in a thread of gRPC's
+    def end(ended: grpc.Future[Any]) -> None:  # in a thread of gRPC's
         gate.leave()
         with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
             loop.call_soon_threadsafe(deliver, ended)
@@ -67,7 +66,7 @@ async def _answer(
     gate.enter()
     try:
         under_way = connection.begin(
-            lambda stubs: operation.method(stubs).future(
+            lambda stubs: operation.rpc.method(stubs).future(
                 operation.request, timeout=timeout, metadata=connection.metadata
             )
         )

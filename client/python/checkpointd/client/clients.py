@@ -1,7 +1,7 @@
 """Client and AsyncClient: the calls of `checkpointd.client.operations` as methods."""
 
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -9,7 +9,7 @@ from checkpointd.client import operations
 from checkpointd.client.calls import acall, call
 from checkpointd.client.connection import Connection
 from checkpointd.client.listing import aeach, each
-from checkpointd.client.operations import Operation
+from checkpointd.client.rpcs import Operation
 from checkpointd.v1.checkpoints_pb2 import ListCheckpointsRequest
 from checkpointd.v1.core_pb2 import CheckpointTuple
 from checkpointd.v1.threads_pb2 import ListThreadsResponse, Thread
@@ -39,7 +39,7 @@ class _Connected:
 
 
 def _call(
-    prepare: Callable[Parameters, Operation[Any, Any, Result]],
+    prepare: Callable[Parameters, Operation[Result]],
 ) -> Callable[Concatenate[_Connected, Parameters], Result]:
     @functools.wraps(prepare)
     def method(self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
@@ -49,7 +49,7 @@ def _call(
 
 
 def _acall(
-    prepare: Callable[Parameters, Operation[Any, Any, Result]],
+    prepare: Callable[Parameters, Operation[Result]],
 ) -> Callable[Concatenate[_Connected, Parameters], Coroutine[Any, Any, Result]]:
     @functools.wraps(prepare)
     async def method(self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
@@ -70,18 +70,18 @@ def _each(
 
 def _aeach(
     prepare: Callable[Parameters, ListCheckpointsRequest],
-) -> Callable[Concatenate[_Connected, Parameters], AsyncIterator[CheckpointTuple]]:
+) -> Callable[Concatenate[_Connected, Parameters], AsyncGenerator[CheckpointTuple]]:
     @functools.wraps(prepare)
     def method(
         self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs
-    ) -> AsyncIterator[CheckpointTuple]:
+    ) -> AsyncGenerator[CheckpointTuple]:
         return aeach(self._connection, prepare(*args, **kwargs))
 
     return method
 
 
 def _pages(
-    prepare: Callable[Parameters, Callable[[str], Operation[Any, Any, ListThreadsResponse]]],
+    prepare: Callable[Parameters, Callable[[str], Operation[ListThreadsResponse]]],
 ) -> Callable[Concatenate[_Connected, Parameters], Iterator[Thread]]:
     @functools.wraps(prepare)
     def method(self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Iterator[Thread]:
@@ -95,10 +95,12 @@ def _pages(
 
 
 def _apages(
-    prepare: Callable[Parameters, Callable[[str], Operation[Any, Any, ListThreadsResponse]]],
-) -> Callable[Concatenate[_Connected, Parameters], AsyncIterator[Thread]]:
+    prepare: Callable[Parameters, Callable[[str], Operation[ListThreadsResponse]]],
+) -> Callable[Concatenate[_Connected, Parameters], AsyncGenerator[Thread]]:
     @functools.wraps(prepare)
-    async def method(self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> AsyncIterator[Thread]:
+    async def method(
+        self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> AsyncGenerator[Thread]:
         page, token = prepare(*args, **kwargs), None
         while token != "":
             response = await acall(self._connection, page(token or ""))

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 
 import grpc
 
@@ -33,7 +33,7 @@ def each(connection: Connection, request: ListCheckpointsRequest) -> Iterator[Ch
         connection.closed.wait(pause)
 
 
-async def aeach(connection: Connection, request: ListCheckpointsRequest) -> AsyncIterator[CheckpointTuple]:
+async def aeach(connection: Connection, request: ListCheckpointsRequest) -> AsyncGenerator[CheckpointTuple]:
     """Read a list from any event loop. Leaving it early, or cancelling the task, cancels the call."""
     reading = _Reading(connection, request)
     while True:

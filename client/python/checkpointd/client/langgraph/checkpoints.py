@@ -1,0 +1,128 @@
+"""Checkpoints, writes and histories: LangGraph's objects on one side, the contract's messages on the other."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+    PendingWrite,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from checkpointd.client.build import UNSENDABLE, unsendable
+from checkpointd.client.errors import InvalidRequest
+from checkpointd.client.langgraph.configs import Place, config_of
+from checkpointd.client.langgraph.metadata import read_metadata
+from checkpointd.client.langgraph.values import dump, load
+from checkpointd.client.langgraph.versions import decode_versions, encode_versions
+from checkpointd.v1 import core_pb2 as core
+from checkpointd.v1.checkpoints_pb2 import ChannelHistory, WritesPut
+
+# The keys of LangGraph's checkpoint that have a field of their own. All others travel in `extra`.
+_FIELDS = frozenset(("id", "v", "ts", "channel_values", "channel_versions", "versions_seen", "updated_channels"))
+
+
+def write_checkpoint(
+    checkpoint: Checkpoint, new_versions: Collection[str], serde: SerializerProtocol, into: core.Checkpoint
+) -> None:
+    """Put a checkpoint into a message, with the values of those channels that have a new version.
+
+    Raises InvalidRequest, naming the field or the channel, for what can't be sent.
+    """
+    field = "id"
+    try:
+        into.id = checkpoint["id"]
+        field = "v"
+        into.v = checkpoint.get("v", 0)
+        field = "ts"
+        into.ts = checkpoint.get("ts", "")
+        field = "channel_versions"
+        versions = checkpoint.get("channel_versions", {})
+        into.channel_versions.update(encode_versions(versions))
+        field = "versions_seen"
+        for node, seen in checkpoint.get("versions_seen", {}).items():
+            into.versions_seen[node].versions.update(encode_versions(seen))
+        field = "updated_channels"
+        if (updated := checkpoint.get("updated_channels")) is not None:
+            into.updated_channels.SetInParent()
+            into.updated_channels.names.extend(updated)
+        field = "channel_values"
+        values = checkpoint.get("channel_values", {})
+        for channel in new_versions:
+            if channel in values and channel in versions:
+                dump(serde, values[channel], into.channel_values[channel], f"the value of channel {channel!r}")
+        field = "extra"
+        for key, value in checkpoint.items():
+            # The field can't say None, only that there is no such key.
+            if key not in _FIELDS or (key == "updated_channels" and value is None):
+                dump(serde, value, into.extra[key], f"checkpoint[{key!r}]")
+    except InvalidRequest:
+        raise
+    except UNSENDABLE as error:
+        raise unsendable(f"checkpoint.{field}", error) from error
+
+
+def read_checkpoint(message: core.Checkpoint, serde: SerializerProtocol) -> Checkpoint:
+    """The checkpoint in a message."""
+    checkpoint: dict[str, Any] = {
+        "v": message.v,
+        "ts": message.ts,
+        "id": message.id,
+        "channel_values": {channel: load(serde, value, channel) for channel, value in message.channel_values.items()},
+        "channel_versions": decode_versions(message.channel_versions),
+        "versions_seen": {node: decode_versions(seen.versions) for node, seen in message.versions_seen.items()},
+    }
+    if message.HasField("updated_channels"):
+        checkpoint["updated_channels"] = list(message.updated_channels.names)
+    for key, value in message.extra.items():
+        checkpoint[key] = load(serde, value, key)
+    return cast(Checkpoint, checkpoint)
+
+
+def read_tuple(message: core.CheckpointTuple, serde: SerializerProtocol) -> CheckpointTuple:
+    """The tuple that LangGraph takes for a stored checkpoint."""
+    thread_id, checkpoint_ns, parent = message.thread_id, message.checkpoint_ns, message.parent_checkpoint_id
+    return CheckpointTuple(
+        config_of(Place(thread_id, checkpoint_ns, message.checkpoint.id)),
+        read_checkpoint(message.checkpoint, serde),
+        cast(CheckpointMetadata, read_metadata(message.metadata, serde)),
+        config_of(Place(thread_id, checkpoint_ns, parent)) if parent else None,
+        read_writes(message.pending_writes, serde),
+    )
+
+
+def write_writes(writes: Iterable[tuple[str, Any]], serde: SerializerProtocol, into: WritesPut) -> None:
+    """Put what a task wrote into a message. Raises InvalidRequest, naming the channel, for what can't be sent."""
+    for place, (channel, value) in enumerate(writes):
+        write = into.writes.add()
+        try:
+            write.idx = WRITES_IDX_MAP.get(channel, place)
+            write.channel = channel
+        except UNSENDABLE as error:
+            raise unsendable(f"the channel of write {place}", error) from error
+        dump(serde, value, write.value, f"the write to channel {channel!r}")
+
+
+def read_writes(writes: Iterable[core.PendingWrite], serde: SerializerProtocol) -> list[PendingWrite]:
+    """LangGraph's pending writes, in the order in which they came."""
+    return [
+        (pending.task_id, pending.write.channel, load(serde, pending.write.value, pending.write.channel))
+        for pending in writes
+    ]
+
+
+def read_histories(
+    histories: Mapping[str, ChannelHistory], channels: Sequence[str], serde: SerializerProtocol
+) -> dict[str, DeltaChannelHistory]:
+    """LangGraph's histories of the channels asked for; of a channel without one, an empty one."""
+    found: dict[str, DeltaChannelHistory] = {}
+    for channel in channels:
+        history = histories.get(channel) or ChannelHistory()
+        found[channel] = {"writes": read_writes(history.writes, serde)}
+        if history.HasField("seed"):
+            found[channel]["seed"] = load(serde, history.seed, channel)
+    return found

@@ -1,0 +1,38 @@
+"""LangGraph's configs: which thread, namespace and checkpoint a call is about."""
+
+from typing import NamedTuple
+
+from langchain_core.runnables import RunnableConfig
+
+from checkpointd.client.errors import InvalidRequest
+
+
+class Place(NamedTuple):
+    """A checkpoint, or with an empty checkpoint_id the head of a namespace."""
+
+    thread_id: str
+    checkpoint_ns: str
+    checkpoint_id: str
+
+
+def place_of(config: RunnableConfig) -> Place:
+    """Where a config points to. Raises InvalidRequest when it names no thread."""
+    configurable = config.get("configurable") or {}
+    thread_id = configurable.get("thread_id")
+    if thread_id is None or thread_id == "":
+        raise InvalidRequest(
+            'the config names no thread; give it {"configurable": {"thread_id": ...}}',
+            reason="INVALID_FIELD",
+            metadata={"field": "thread_id"},
+        )
+    return Place(str(thread_id), str(configurable.get("checkpoint_ns") or ""), checkpoint_id_of(config))
+
+
+def checkpoint_id_of(config: RunnableConfig | None) -> str:
+    """The checkpoint that a config names; "" for none."""
+    return str((config or {}).get("configurable", {}).get("checkpoint_id") or "")
+
+
+def config_of(place: Place) -> RunnableConfig:
+    """The config that points to a checkpoint."""
+    return {"configurable": place._asdict()}

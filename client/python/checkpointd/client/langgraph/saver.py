@@ -1,0 +1,277 @@
+"""RemoteSaver: LangGraph's checkpointer on a checkpointd server."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from checkpointd.client.calls import acall, call
+from checkpointd.client.connection import Connection
+from checkpointd.client.errors import NotFound
+from checkpointd.client.langgraph import requests
+from checkpointd.client.langgraph.checkpoints import read_histories, read_tuple
+from checkpointd.client.langgraph.configs import config_of
+from checkpointd.client.listing import aeach, each
+
+
+class RemoteSaver(BaseCheckpointSaver[str]):
+    """A checkpointer that keeps its checkpoints on a checkpointd server.
+
+    One object serves `graph.invoke` and `graph.ainvoke`: it may be shared by all threads and all event loops of a
+    process, and is carried over a fork. The methods without an `a` may be called in an event loop's thread too; they
+    block it until the server has answered.
+
+        saver = RemoteSaver("127.0.0.1:50051")
+        graph = builder.compile(checkpointer=saver)
+
+    It needs no set-up. Close it when done, or use it under `with` or `async with`. All methods raise the errors of
+    `checkpointd.client.errors`; every write may be repeated, and a transient failure is retried within the timeout.
+    """
+
+    def __init__(
+        self,
+        target: str = "127.0.0.1:50051",
+        *,
+        tenant: str = "default",
+        timeout: float | None = 60.0,
+        serde: SerializerProtocol | None = None,
+    ) -> None:
+        """Nothing is sent before the first call.
+
+        Args:
+            target: where the server is: `host:port`, or any other target that gRPC knows.
+            tenant: whose checkpoints to read and write: 1 to 64 characters of `A-Z a-z 0-9 . _ -`. Tenants share
+                nothing.
+            timeout: seconds that one call may take, its retries included; None waits for ever. Of a list, it bounds the
+                wait for the first item.
+            serde: how values become bytes; LangGraph's own serialiser by default.
+
+        Raises:
+            InvalidRequest: an argument is not of this form.
+        """
+        super().__init__(serde=serde)
+        self._connection = Connection(target, tenant=tenant, timeout=timeout)
+
+    @classmethod
+    def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        tenant: str = "default",
+        timeout: float | None = 60.0,
+        serde: SerializerProtocol | None = None,
+    ) -> Self:
+        """The saver for a server, to be used under `with`, under `async with`, or as it is."""
+        return cls(conn_string, tenant=tenant, timeout=timeout, serde=serde)
+
+    def close(self) -> None:
+        """Close the channel. Calls under way fail with ClientClosed. Closing twice is allowed.
+
+        A clone from `with_allowlist` shares the channel: closing one closes both.
+        """
+        self._connection.close()
+
+    async def aclose(self) -> None:
+        """As `close`."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint that the config names, or the head of its namespace; None when there is none."""
+        try:
+            found = call(self._connection, requests.get_tuple(config))
+        except NotFound:
+            return None
+        return read_tuple(found, self.serde)
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """As `get_tuple`."""
+        try:
+            found = await acall(self._connection, requests.get_tuple(config))
+        except NotFound:
+            return None
+        return read_tuple(found, self.serde)
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """Checkpoints, newest commit first.
+
+        Args:
+            config: the thread, and the namespace unless all of them are meant; None for all threads.
+            filter: keeps checkpoints whose metadata has these values, which must be JSON's.
+            before: keeps checkpoints that came before the one that this config names.
+            limit: the greatest number to return.
+        """
+        request = requests.list_checkpoints(config, filter, before, limit)
+        return (read_tuple(found, self.serde) for found in each(self._connection, request))
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """As `list`."""
+        request = requests.list_checkpoints(config, filter, before, limit)
+        async with contextlib.aclosing(aeach(self._connection, request)) as messages:
+            async for found in messages:
+                yield read_tuple(found, self.serde)
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store a checkpoint, with the values of the channels that have a new version, as the head of its namespace.
+
+        The checkpoint that the config names becomes its parent. Returns the config that names it.
+        """
+        operation, place = requests.put_checkpoint(config, checkpoint, metadata, new_versions, self.serde)
+        call(self._connection, operation)
+        return config_of(place)
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """As `put`."""
+        operation, place = requests.put_checkpoint(config, checkpoint, metadata, new_versions, self.serde)
+        await acall(self._connection, operation)
+        return config_of(place)
+
+    def put_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """Store what a task wrote on the checkpoint that the config names. The checkpoint may come later."""
+        call(self._connection, requests.put_writes(config, writes, task_id, task_path, self.serde))
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """As `put_writes`."""
+        await acall(self._connection, requests.put_writes(config, writes, task_id, task_path, self.serde))
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Delete a thread with everything in it. One that does not exist is deleted already."""
+        call(self._connection, requests.delete_thread(thread_id))
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """As `delete_thread`."""
+        await acall(self._connection, requests.delete_thread(thread_id))
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete the checkpoints of runs, in all threads, a thousand runs at a time.
+
+        What a remaining checkpoint needs of them to rebuild its delta channels is kept, hidden.
+        """
+        for operation in requests.delete_runs(run_ids):
+            call(self._connection, operation)
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """As `delete_for_runs`."""
+        for operation in requests.delete_runs(run_ids):
+            await acall(self._connection, operation)
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy a thread, complete and as of one moment, to another id.
+
+        Raises NotFound when the source does not exist, AlreadyExists when the target has checkpoints that it does not.
+        """
+        call(self._connection, requests.copy_thread(source_thread_id, target_thread_id))
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """As `copy_thread`."""
+        await acall(self._connection, requests.copy_thread(source_thread_id, target_thread_id))
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Remove old checkpoints of threads, a thousand threads at a time.
+
+        Args:
+            thread_ids: the threads; those that do not exist are passed over.
+            strategy: "keep_latest" leaves the head of each namespace, and hidden what its delta channels are rebuilt
+                from; "delete" leaves nothing.
+
+        Raises:
+            ValueError: the strategy is another one.
+            TypeError: thread_ids is a single string.
+        """
+        for operation in requests.prune(thread_ids, strategy):
+            call(self._connection, operation)
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """As `prune`."""
+        for operation in requests.prune(thread_ids, strategy):
+            await acall(self._connection, operation)
+
+    def get_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """What rebuilds delta channels at the checkpoint that the config names, or at the head of its namespace.
+
+        Of a checkpoint that does not exist, all histories are empty.
+        """
+        try:
+            found = call(self._connection, requests.channel_history(config, channels))
+        except NotFound:
+            found = {}
+        return read_histories(found, channels, self.serde)
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """As `get_delta_channel_history`."""
+        try:
+            found = await acall(self._connection, requests.channel_history(config, channels))
+        except NotFound:
+            found = {}
+        return read_histories(found, channels, self.serde)
+
+    def get_next_version(self, current: str | None, channel: None) -> str:
+        """The version after `current`: a number one greater, which sorts as text, and a random part.
+
+        The random part keeps two forks of a thread from giving the same version to different values.
+        """
+        number = 0 if current is None else current if isinstance(current, int) else int(current.split(".")[0])
+        return f"{number + 1:032}.{random.random():016}"

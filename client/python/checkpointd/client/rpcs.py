@@ -1,0 +1,80 @@
+"""The rpcs of the contract that have one answer: how each is called and how its response is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import grpc
+
+from checkpointd.client.connection import Stubs
+from checkpointd.v1 import checkpoints_pb2 as checkpoints
+from checkpointd.v1 import core_pb2 as core
+from checkpointd.v1 import threads_pb2 as threads
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+Result = TypeVar("Result")
+
+
+class Operation(NamedTuple, Generic[Result]):
+    """A request and the rpc that it goes to."""
+
+    rpc: Rpc[Any, Any, Result]
+    request: Any
+
+
+class Rpc(NamedTuple, Generic[Request, Response, Result]):
+    """One rpc."""
+
+    method: Callable[[Stubs], grpc.UnaryUnaryMultiCallable[Request, Response]]
+    read: Callable[[Response], Result]
+
+    def of(self, request: Request) -> Operation[Result]:
+        """The operation that sends this request."""
+        return Operation(self, request)
+
+
+def _nothing(response: object) -> None:
+    return None
+
+
+def _as_it_came(response: Response) -> Response:
+    return response
+
+
+PUT_CHECKPOINT: Rpc[checkpoints.PutCheckpointRequest, checkpoints.PutCheckpointResponse, int] = Rpc(
+    lambda stubs: stubs.checkpoints.PutCheckpoint, lambda response: response.sequence
+)
+PUT_WRITES: Rpc[checkpoints.PutWritesRequest, checkpoints.PutWritesResponse, None] = Rpc(
+    lambda stubs: stubs.checkpoints.PutWrites, _nothing
+)
+COMMIT: Rpc[checkpoints.CommitRequest, checkpoints.CommitResponse, list[int]] = Rpc(
+    lambda stubs: stubs.checkpoints.Commit, lambda response: list(response.checkpoint_sequences)
+)
+GET_CHECKPOINT: Rpc[checkpoints.GetCheckpointRequest, checkpoints.GetCheckpointResponse, core.CheckpointTuple] = Rpc(
+    lambda stubs: stubs.checkpoints.GetCheckpoint, lambda response: response.checkpoint_tuple
+)
+GET_CHANNEL_HISTORY: Rpc[
+    checkpoints.GetChannelHistoryRequest,
+    checkpoints.GetChannelHistoryResponse,
+    Mapping[str, checkpoints.ChannelHistory],
+] = Rpc(lambda stubs: stubs.checkpoints.GetChannelHistory, lambda response: response.histories)
+GET_THREAD: Rpc[threads.GetThreadRequest, threads.GetThreadResponse, threads.GetThreadResponse] = Rpc(
+    lambda stubs: stubs.threads.GetThread, _as_it_came
+)
+LIST_THREADS: Rpc[threads.ListThreadsRequest, threads.ListThreadsResponse, threads.ListThreadsResponse] = Rpc(
+    lambda stubs: stubs.threads.ListThreads, _as_it_came
+)
+DELETE_THREAD: Rpc[threads.DeleteThreadRequest, threads.DeleteThreadResponse, None] = Rpc(
+    lambda stubs: stubs.threads.DeleteThread, _nothing
+)
+COPY_THREAD: Rpc[threads.CopyThreadRequest, threads.CopyThreadResponse, None] = Rpc(
+    lambda stubs: stubs.threads.CopyThread, _nothing
+)
+PRUNE_THREADS: Rpc[threads.PruneThreadsRequest, threads.PruneThreadsResponse, int] = Rpc(
+    lambda stubs: stubs.threads.PruneThreads, lambda response: response.removed_checkpoints
+)
+DELETE_RUNS: Rpc[threads.DeleteRunsRequest, threads.DeleteRunsResponse, int] = Rpc(
+    lambda stubs: stubs.threads.DeleteRuns, lambda response: response.removed_checkpoints
+)
