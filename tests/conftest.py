@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.postgres import TestPostgres, running_postgres
 from tests.server_process import ServerProcess
 
 _numbers = itertools.count()
@@ -24,3 +25,18 @@ def tenant(request: pytest.FixtureRequest) -> str:
     """A tenant that no other test uses."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", request.node.name)[:48]
     return f"{name}-{next(_numbers)}"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[TestPostgres]:
+    """A running PostgreSQL for tests that bring their own engine or server."""
+    with running_postgres() as running:
+        yield running
+
+
+@pytest.fixture
+def database_url(postgres: TestPostgres) -> Iterator[str]:
+    """An empty database, gone after the test."""
+    url = postgres.create_database()
+    yield url
+    postgres.drop_database(url)

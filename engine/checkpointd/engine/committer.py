@@ -5,7 +5,6 @@ batch. So a busy server makes few large transactions, and an idle one commits ea
 """
 
 import asyncio
-import logging
 from collections import deque
 from zlib import crc32
 
@@ -13,10 +12,8 @@ from psycopg import AsyncConnection
 
 from checkpointd.engine.batch import Batch, CheckpointKey, Commit
 from checkpointd.engine.database import Database
-from checkpointd.engine.errors import DatabaseReadOnly, DatabaseUnavailable, EngineError
+from checkpointd.engine.errors import DatabaseReadOnly, DatabaseUnavailable
 from checkpointd.engine.sql import STATEMENTS
-
-_log = logging.getLogger(__name__)
 
 # A batch ends at whichever comes first. The bytes bound what is copied at once and how long a small op waits for large
 # ones; a single commit above it goes alone.
@@ -90,25 +87,26 @@ class _Lane:
 
     async def _store(self, batch: list[tuple[Commit, asyncio.Future[Sequences]]]) -> None:
         """Store a batch and answer its callers. One commit that the database refuses does not fail its neighbours: a
-        refused batch is stored one by one, unless the database itself is the trouble."""
+        refused batch is stored in halves, unless the database itself is the trouble."""
         try:
             async with self._database.writing() as connection:
                 sequences = await _execute(connection, [commit for commit, _ in batch])
         except Exception as error:
-            if len(batch) > 1 and not isinstance(error, (DatabaseUnavailable, DatabaseReadOnly)):
-                for one in batch:
-                    await self._store([one])
-                return
-            if not isinstance(error, EngineError):
-                _log.exception("a commit failed unexpectedly")
-            for _, answer in batch:
-                if not answer.done():
-                    # Each caller gets an exception of its own: raising one object in many tasks mixes their tracebacks.
-                    answer.set_exception(_copy(error))
+            refusal = error
         else:
             for _, answer in batch:
                 if not answer.done():
                     answer.set_result(sequences)
+            return
+        if len(batch) > 1 and not isinstance(refusal, (DatabaseUnavailable, DatabaseReadOnly)):
+            middle = len(batch) // 2
+            await self._store(batch[:middle])
+            await self._store(batch[middle:])
+            return
+        for _, answer in batch:
+            if not answer.done():
+                # Each caller gets an exception of its own: one object raised in many tasks mixes their tracebacks.
+                answer.set_exception(_copy(refusal))
 
 
 async def _execute(connection: AsyncConnection, commits: list[Commit]) -> Sequences:

