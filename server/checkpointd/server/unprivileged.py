@@ -65,7 +65,8 @@ def _look_up() -> Account | None:
 def let_in(account: Account, data: Path, programs: Path) -> None:
     """Give the account the least it lacks: the way to `data` and `programs`, and reading the latter."""
     for directory in (*data.parents, *programs.parents):
-        _grant(account, directory, stat.S_IXOTH)
+        if _grant(account, directory, stat.S_IXOTH):
+            log.warning("%s lets other users pass now, so that PostgreSQL's gets to its files", directory)
     for path in _programs_in(programs):
         executable = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
         _grant(account, path, stat.S_IROTH | (stat.S_IXOTH if executable else 0))
@@ -78,8 +79,8 @@ def _programs_in(root: Path) -> Iterator[Path]:
         yield from (root / part).rglob("*")
 
 
-def _grant(account: Account, path: Path, wanted: int) -> None:
-    """Add to everybody's rights on `path` those of `wanted` (bits of "others") that the account has in no other way."""
+def _grant(account: Account, path: Path, wanted: int) -> bool:
+    """Give the account the rights `wanted` (bits of "others") on `path`; True if it lacked one."""
     status = path.stat()
     if status.st_uid == account.uid:
         has, lent = status.st_mode >> 6, 6
@@ -87,6 +88,7 @@ def _grant(account: Account, path: Path, wanted: int) -> None:
         has, lent = status.st_mode >> 3, 3
     else:
         has, lent = status.st_mode, 0
-    if has & wanted != wanted:
-        log.warning("letting PostgreSQL's user into %s", path)
-        path.chmod(stat.S_IMODE(status.st_mode) | wanted << lent)
+    if has & wanted == wanted:
+        return False
+    path.chmod(stat.S_IMODE(status.st_mode) | wanted << lent)
+    return True
