@@ -56,8 +56,11 @@ def shop(saver: RemoteSaver) -> CompiledStateGraph[Order]:
     review.add_sequence([look, sign])
     review.add_edge(START, "look")
     order = StateGraph(Order)
-    order.add_sequence([pack, ("review", review.compile()), ship])
-    order.add_edge(START, "pack")
+    order.add_node("pack", pack)
+    order.add_node("review", review.compile())
+    order.add_node("ship", ship)
+    for start, end in ((START, "pack"), ("pack", "review"), ("review", "ship")):
+        order.add_edge(start, end)
     return order.compile(checkpointer=saver)
 
 
