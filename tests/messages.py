@@ -32,7 +32,8 @@ def checkpoint_put(
     put = CheckpointPut(checkpoint_ns=ns, parent_checkpoint_id=parent)
     put.checkpoint.id = checkpoint_id
     put.checkpoint.v = 4
-    put.checkpoint.channel_versions.update(dict.fromkeys(values or {}, f"v{checkpoint_id}") | (versions or {}))
+    put.checkpoint.channel_versions.update(dict.fromkeys(values or {}, f"v{checkpoint_id}"))
+    put.checkpoint.channel_versions.update(versions or {})
     for channel, data in (values or {}).items():
         put.checkpoint.channel_values[channel].CopyFrom(value(data))
     put.metadata.json = json.dumps(metadata or {})

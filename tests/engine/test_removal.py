@@ -46,14 +46,14 @@ async def chat(engine: Engine, thread_id: str, steps: int = 6, snapshot_every: i
     for step in range(steps):
         snapshot = step % snapshot_every == 0
         since = 0 if snapshot else since + 1
+        counters = {"counters_since_delta_snapshot": {"log": [since, since]}} if since else {}
         put = put_checkpoint(
             thread_id,
             f"{step}",
             parent=f"{step - 1}" if step else "",
             values={"plain": f"p{step}"} | ({"log": f"snapshot{step}"} if snapshot else {}),
             versions={"log": f"v{step}"},
-            metadata={"run_id": f"run{step // 2}"}
-            | ({"counters_since_delta_snapshot": {"log": [since, since]}} if since else {}),
+            metadata={"run_id": f"run{step // 2}", **counters},
         )
         await engine.checkpoints.put_checkpoint(TENANT, put)
         task = [(0, "log", f"w{step}"), (1, "plain", f"p{step + 1}")]
@@ -91,9 +91,7 @@ async def test_prune_keeps_what_rebuilds_the_head_out_of_sight(engine: Engine, d
     assert rows(database_url) == {"threads": 1, "checkpoints": 6, "channel_values": 2, "writes": 7}
 
 
-async def test_a_later_prune_takes_hidden_checkpoints_that_nobody_needs_any_more(
-    engine: Engine, database_url: str
-) -> None:
+async def test_a_later_prune_takes_what_is_needed_no_more(engine: Engine, database_url: str) -> None:
     await chat(engine, "t", steps=4)
     await prune(engine, "t")
     snapshot = put_checkpoint("t", "9", parent="3", values={"log": "snapshot9"})
@@ -103,10 +101,17 @@ async def test_a_later_prune_takes_hidden_checkpoints_that_nobody_needs_any_more
     assert rows(database_url) == {"threads": 1, "checkpoints": 1, "channel_values": 1, "writes": 0}
 
 
-async def test_a_head_with_a_snapshot_needs_no_ancestors(engine: Engine, database_url: str) -> None:
-    await chat(engine, "t", steps=5, snapshot_every=4)
+@pytest.mark.parametrize(("steps", "hidden"), [(5, 0), (6, 1), (7, 2)])
+async def test_prune_goes_back_to_the_nearest_snapshot(
+    engine: Engine, database_url: str, steps: int, hidden: int
+) -> None:
+    await chat(engine, "t", steps=steps, snapshot_every=4)
+    before = await history(engine, "t", "log")
     await prune(engine, "t")
-    assert await history(engine, "t", "log") == {"log": (None, [])} or rows(database_url)["checkpoints"] == 1
+    assert rows(database_url)["checkpoints"] == 1 + hidden
+    if hidden:
+        assert before == {"log": (b"snapshot4", [f"w{step}".encode() for step in range(4, steps - 1)])}
+        assert await history(engine, "t", "log") == before
 
 
 async def test_prune_of_subgraphs(engine: Engine) -> None:
