@@ -12,6 +12,10 @@ from checkpointd.v1.error_reason_pb2 import ErrorReason
 
 DOMAIN = "checkpointd"
 
+# A message may quote what the caller sent. It travels twice, encoded, in headers, of which gRPC takes 8 KiB together:
+# longer ones would reach the caller as another error, or not, at random.
+_MAX_MESSAGE_BYTES = 1000
+
 _CODES = {
     ErrorReason.ERROR_REASON_INVALID_FIELD: StatusCode.INVALID_ARGUMENT,
     ErrorReason.ERROR_REASON_MALFORMED_REQUEST: StatusCode.INVALID_ARGUMENT,
@@ -40,5 +44,12 @@ def status_of(error: EngineError) -> grpc.Status:
     reason = ErrorReason.Name(error.reason).removeprefix("ERROR_REASON_")
     details.Pack(ErrorInfo(reason=reason, domain=DOMAIN, metadata=error.metadata))
     code: int = _CODES[error.reason].value[0]
-    status: grpc.Status = to_status(Status(code=code, message=error.message, details=[details]))
+    status: grpc.Status = to_status(Status(code=code, message=_shortened(error.message), details=[details]))
     return status
+
+
+def _shortened(message: str) -> str:
+    data = message.encode()
+    if len(data) <= _MAX_MESSAGE_BYTES:
+        return message
+    return data[:_MAX_MESSAGE_BYTES].decode(errors="ignore") + " ..."

@@ -1,0 +1,205 @@
+"""Every string of every request: its limits, NUL characters, bytes that are not UTF-8."""
+
+from contextlib import nullcontext
+from typing import Any
+
+import grpc
+import pytest
+
+from checkpointd.v1.checkpoints_pb2 import CheckpointPut, CommitOp
+from checkpointd.v1.core_pb2 import Checkpoint
+from checkpointd.v1.threads_pb2 import ListThreadsRequest
+from checkpointd.v1.threads_pb2_grpc import ThreadsStub
+from tests.server.whole_requests import Text, texts, whole_request
+from tests.server.wire import METHODS, invalid, invoke, refused
+
+pytestmark = pytest.mark.usefixtures("stays_well")
+
+_THREAD, _NAMESPACE, _CHECKPOINT, _MAYBE_CHECKPOINT = (1, 255), (0, 768), (1, 128), (0, 128)
+_CHANNEL, _VERSION = (1, 1024), (1, 255)
+
+# The fewest and most bytes of each field, as the contract says; None: the contract says no more than "no NUL".
+_LIMITS: dict[str, tuple[int, int] | None] = {
+    "PutCheckpointRequest.thread_id": _THREAD,
+    "PutWritesRequest.thread_id": _THREAD,
+    "CommitRequest.thread_id": _THREAD,
+    "GetCheckpointRequest.thread_id": _THREAD,
+    "GetCheckpointRequest.checkpoint_ns": _NAMESPACE,
+    "GetCheckpointRequest.checkpoint_id": _MAYBE_CHECKPOINT,
+    "ListCheckpointsRequest.thread_id": (0, 255),
+    "ListCheckpointsRequest.checkpoint_ns": _NAMESPACE,
+    "ListCheckpointsRequest.checkpoint_id": _MAYBE_CHECKPOINT,
+    "ListCheckpointsRequest.before_checkpoint_id": _MAYBE_CHECKPOINT,
+    "GetChannelHistoryRequest.thread_id": _THREAD,
+    "GetChannelHistoryRequest.checkpoint_ns": _NAMESPACE,
+    "GetChannelHistoryRequest.checkpoint_id": _MAYBE_CHECKPOINT,
+    "GetChannelHistoryRequest.channels": _CHANNEL,
+    "CheckpointPut.checkpoint_ns": _NAMESPACE,
+    "CheckpointPut.parent_checkpoint_id": _MAYBE_CHECKPOINT,
+    "Checkpoint.id": _CHECKPOINT,
+    "Checkpoint.ts": (0, 64),
+    "Checkpoint.channel_versions key": _CHANNEL,
+    "Checkpoint.channel_versions value": _VERSION,
+    "Checkpoint.versions_seen key": None,
+    "Checkpoint.channel_values key": _CHANNEL,
+    "Checkpoint.extra key": None,
+    "ChannelVersions.versions key": None,
+    "ChannelVersions.versions value": None,
+    "ChannelNames.names": None,
+    "Value.encoding": (1, 64),
+    "WritesPut.checkpoint_ns": _NAMESPACE,
+    "WritesPut.checkpoint_id": _CHECKPOINT,
+    "WritesPut.task_id": (1, 255),
+    "WritesPut.task_path": (0, 4096),
+    "Write.channel": _CHANNEL,
+    "GetThreadRequest.thread_id": _THREAD,
+    "ListThreadsRequest.thread_id_prefix": (0, 255),
+    "DeleteThreadRequest.thread_id": _THREAD,
+    "CopyThreadRequest.source_thread_id": _THREAD,
+    "CopyThreadRequest.target_thread_id": _THREAD,
+    "PruneThreadsRequest.thread_ids": _THREAD,
+    "DeleteRunsRequest.run_ids": (1, 255),
+}
+
+# Not plain text: other tests say what these take.
+_STRUCTURED = {"Metadata.json", "ListCheckpointsRequest.metadata_filter", "ListThreadsRequest.page_token"}
+
+# What the rpcs that read say in an empty tenant.
+_MISSING = {
+    "GetCheckpoint": "CHECKPOINT_NOT_FOUND",
+    "GetChannelHistory": "CHECKPOINT_NOT_FOUND",
+    "GetThread": "THREAD_NOT_FOUND",
+    "CopyThread": "THREAD_NOT_FOUND",
+}
+
+_TEXTS = list(texts())
+
+
+def _name(text: Text) -> str:
+    return text.field.removeprefix("checkpointd.v1.")
+
+
+def _case(text: Text) -> str:
+    return f"{text.rpc}-{text.path}".replace(" ", "-")
+
+
+_each_text = pytest.mark.parametrize("text", _TEXTS, ids=_case)
+_each_limited_text = pytest.mark.parametrize("text", [text for text in _TEXTS if _LIMITS.get(_name(text))], ids=_case)
+
+
+def _with(text: Text, value: str) -> Any:
+    request = whole_request(text.rpc)
+    text.write(request, value)
+    if text.rpc == "ListCheckpoints" and not request.thread_id:
+        request.ClearField("checkpoint_ns")  # a list of all threads takes none
+    for put in _puts(request):
+        _match_versions(put.checkpoint, value)
+    return request
+
+
+def _puts(request: Any) -> list[CheckpointPut]:
+    if hasattr(request, "ops"):
+        ops: list[CommitOp] = list(request.ops)
+        return [op.put_checkpoint for op in ops if op.HasField("put_checkpoint")]
+    put = getattr(request, "put", None)
+    return [put] if isinstance(put, CheckpointPut) else []
+
+
+def _match_versions(checkpoint: Checkpoint, name: str) -> None:
+    """Where one of the two maps got another channel name, give it to the other one too."""
+    if checkpoint.channel_values.keys() != checkpoint.channel_versions.keys():
+        if name in checkpoint.channel_values:
+            checkpoint.channel_versions[name] = checkpoint.channel_versions.pop("x")
+        else:
+            checkpoint.channel_values[name].CopyFrom(checkpoint.channel_values["x"])
+            del checkpoint.channel_values["x"]
+
+
+def _of_bytes(size: int) -> str:
+    """A text of so many bytes and fewer characters."""
+    return "é" * (size // 2) + "x" * (size % 2)
+
+
+def _refuses(channel: grpc.Channel, text: Text, value: str) -> None:
+    with invalid("") as found:
+        invoke(channel, text.rpc, _with(text, value))
+    field = text.field.rpartition(".")[2].split(" ")[0]
+    assert field.replace("channel_values", "channel_versions") in found.metadata["field"]
+    assert not ThreadsStub(channel).ListThreads(ListThreadsRequest()).threads
+
+
+def test_every_string_has_a_limit_here() -> None:
+    assert {_name(text) for text in _TEXTS} == _LIMITS.keys() | _STRUCTURED
+
+
+@_each_limited_text
+def test_the_shortest_and_the_longest_are_taken(grpc_channel: grpc.Channel, text: Text) -> None:
+    least, most = _LIMITS[_name(text)] or (0, 0)
+    for value in ("" if least == 0 else "x", _of_bytes(most)):
+        # Asking for what is not there is well formed.
+        missing = refused(grpc.StatusCode.NOT_FOUND, _MISSING[text.rpc]) if text.rpc in _MISSING else nullcontext()
+        with missing:
+            invoke(grpc_channel, text.rpc, _with(text, value))
+
+
+@_each_limited_text
+def test_a_byte_too_many_is_refused(grpc_channel: grpc.Channel, text: Text) -> None:
+    _, most = _LIMITS[_name(text)] or (0, 0)
+    _refuses(grpc_channel, text, _of_bytes(most + 1))
+
+
+@pytest.mark.parametrize("text", [text for text in _TEXTS if (_LIMITS.get(_name(text)) or (0,))[0]], ids=_case)
+def test_an_empty_one_is_refused(grpc_channel: grpc.Channel, text: Text) -> None:
+    _refuses(grpc_channel, text, "")
+
+
+@_each_text
+def test_nul_is_refused(grpc_channel: grpc.Channel, text: Text) -> None:
+    _refuses(grpc_channel, text, "a\0b")
+
+
+@_each_text
+def test_bytes_that_are_not_utf8_are_refused(grpc_channel: grpc.Channel, text: Text) -> None:
+    request = whole_request(text.rpc)
+    text.write(request, "PLACE")
+    data = request.SerializeToString()
+    for bad in (b"\xffLACE", b"\xed\xa0\x80CE", b"\xc0\x80ACE", b"PLAC\xc3"):
+        with refused(grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST") as found:
+            invoke(grpc_channel, text.rpc, data.replace(b"PLACE", bad))
+        assert found.metadata == {"message": METHODS[text.rpc].input_type.full_name}
+    assert not ThreadsStub(grpc_channel).ListThreads(ListThreadsRequest()).threads
+
+
+@pytest.mark.parametrize(
+    "rpc", ["PutCheckpoint", "PutWrites", "Commit", "ListCheckpoints", "PruneThreads", "DeleteRuns"]
+)
+def test_everything_at_its_limit_at_once(grpc_channel: grpc.Channel, rpc: str) -> None:
+    request = whole_request(rpc)
+    for text in reversed(_TEXTS):  # what a map holds before the key by which it is found
+        limit = _LIMITS.get(_name(text))
+        if text.rpc == rpc and limit and _name(text) != "Checkpoint.channel_values key":
+            text.write(request, _unlike(limit[1]))
+            for put in _puts(request):
+                _match_versions(put.checkpoint, _unlike(limit[1]))
+    invoke(grpc_channel, rpc, request)
+
+
+def _unlike(size: int) -> str:
+    """A text that compression does not make shorter: the keys of the database have limits too."""
+    return "".join(chr(33 + (number * number * 31 + number * 7) % 89) for number in range(size))
+
+
+def test_a_long_name_in_a_message_does_not_drown_the_error(grpc_channel: grpc.Channel) -> None:
+    request = whole_request("PutCheckpoint")
+    request.put.checkpoint.channel_values["x" * 100_000].encoding = "x"
+    with invalid("channel_values"):
+        invoke(grpc_channel, "PutCheckpoint", request)
+
+
+def test_long_unprintable_ids_do_not_drown_the_error(grpc_channel: grpc.Channel) -> None:
+    request = whole_request("GetCheckpoint")
+    request.thread_id, request.checkpoint_ns, request.checkpoint_id = "\x01" * 255, "\x02" * 768, "\x03" * 128
+    for _ in range(30):  # between a soft and a hard limit gRPC drops large answers at random
+        with refused(grpc.StatusCode.NOT_FOUND, "CHECKPOINT_NOT_FOUND") as found:
+            invoke(grpc_channel, "GetCheckpoint", request)
+        assert found.metadata["checkpoint_ns"] == request.checkpoint_ns

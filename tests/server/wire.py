@@ -1,0 +1,137 @@
+"""Calls at the level of the protocol: any rpc by its name, any bytes, and what an error carries."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+
+import grpc
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from checkpointd.v1 import checkpoints_pb2, threads_pb2
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+TENANT = "checkpointd-tenant"
+UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+SERVICES = (
+    checkpoints_pb2.DESCRIPTOR.services_by_name["Checkpoints"],
+    threads_pb2.DESCRIPTOR.services_by_name["Threads"],
+)
+# Every rpc of the contract.
+METHODS: dict[str, MethodDescriptor] = {method.name: method for service in SERVICES for method in service.methods}
+
+
+def new_request(rpc: str) -> Any:
+    """An empty request of an rpc."""
+    return GetMessageClass(METHODS[rpc].input_type)()
+
+
+def invoke(channel: grpc.Channel, rpc: str, request: Message | bytes, metadata: Metadata = ()) -> list[Any]:
+    """Call an rpc with a message, or with raw bytes in its place, and return all it answers."""
+    method = METHODS[rpc]
+    path = f"/{method.containing_service.full_name}/{rpc}"
+    data = request if isinstance(request, bytes) else request.SerializeToString()
+    read = GetMessageClass(method.output_type).FromString
+    if method.server_streaming:
+        stream: Any = channel.unary_stream(path, None, read)
+        return list(stream(data, metadata=metadata))
+    call: Any = channel.unary_unary(path, None, read)
+    return [call(data, metadata=metadata)]
+
+
+@dataclass
+class Refused:
+    """What an error status carried; filled when the block that expects it has ended."""
+
+    message: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def refused(code: grpc.StatusCode, reason: str | None) -> Iterator[Refused]:
+    """The block fails with this code and the contract's reason; None: without an ErrorInfo."""
+    found = Refused()
+    with pytest.raises(grpc.RpcError) as caught:
+        yield found
+    error = cast(grpc.Call, caught.value)
+    found.message = error.details() or ""
+    assert (error.code(), error_reason(error, found)) == (code, reason), found.message
+
+
+def error_reason(error: grpc.Call, into: Refused | None = None) -> str | None:
+    """The reason in the details of an error status, which must be as error_reason.proto says."""
+    details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
+    if details is None:
+        return None
+    assert isinstance(details, bytes)
+    status = Status.FromString(details)
+    assert status.code == error.code().value[0]
+    assert status.message == error.details()
+    assert len(status.details) == 1
+    info = ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert info.domain == "checkpointd"
+    if into is not None:
+        into.metadata = dict(info.metadata)
+    return str(info.reason)
+
+
+@contextmanager
+def invalid(named: str) -> Iterator[Refused]:
+    """The block is refused as INVALID_FIELD, and the field that is named ends with `named`."""
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD") as found:
+        yield found
+    assert found.metadata.keys() == {"field"}
+    assert found.metadata["field"].endswith(named), found.metadata["field"]
+    assert found.message.startswith(found.metadata["field"])
+
+
+def health(address: str, service: str = "") -> str:
+    with grpc.insecure_channel(address) as channel:
+        request = health_pb2.HealthCheckRequest(service=service)
+        answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=30, wait_for_ready=True)
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+
+class _Details(NamedTuple):
+    method: str
+    timeout: float | None
+    metadata: Metadata
+    credentials: grpc.CallCredentials | None
+    wait_for_ready: bool | None
+    compression: grpc.Compression | None
+
+
+class _OfTenant(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
+    def __init__(self, tenant: str) -> None:
+        self._metadata: Metadata = ((TENANT, tenant),)
+
+    def _intercept(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        metadata = tuple(details.metadata or ())
+        if not any(key.startswith(TENANT) for key, _ in metadata):
+            metadata += self._metadata
+        named = _Details(
+            details.method, details.timeout, metadata, details.credentials, details.wait_for_ready, details.compression
+        )
+        return continuation(named, request)
+
+    # The stubs give each its own generic signature.
+    intercept_unary_unary: Any = _intercept
+    intercept_unary_stream: Any = _intercept
+
+
+def of_tenant(channel: grpc.Channel, tenant: str) -> grpc.Channel:
+    """The channel with the tenant on every call that names none."""
+    return grpc.intercept_channel(channel, _OfTenant(tenant))
+
+
+def ids(responses: Iterable[checkpoints_pb2.ListCheckpointsResponse]) -> list[str]:
+    """The checkpoint ids of a list."""
+    return [response.checkpoint_tuple.checkpoint.id for response in responses]
