@@ -27,7 +27,7 @@ env: $(VENV)/.dev ## make the environment in .venv, with all that development ne
 
 .PHONY: serve
 serve: $(VENV)/.serve ## start a server on 127.0.0.1:50051 with a PostgreSQL of its own (data in .data)
-	@exec $(BIN)/checkpointd serve
+	@CHECKPOINTD_DATA_DIR="$${CHECKPOINTD_DATA_DIR:-.data}" exec $(BIN)/checkpointd serve
 
 .PHONY: test
 test: $(VENV)/.dev ## run all tests against real servers and a real PostgreSQL

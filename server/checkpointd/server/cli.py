@@ -21,11 +21,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from checkpointd.server import config, health, serve  # noqa: PLC0415 - only now is it known that they load
 
     words = sys.argv[1:] if arguments is None else list(arguments)
-    parser = argparse.ArgumentParser(prog="checkpointd", description="A checkpoint server for graph processes.")
+    parser = argparse.ArgumentParser(
+        prog="checkpointd", description="A checkpoint server for graph processes.", allow_abbrev=False
+    )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     serving = commands.add_parser(
         "serve",
         help="run the server",
+        allow_abbrev=False,
         description="Run the server, with a PostgreSQL of its own unless it is told of another one. "
         "Stops on Ctrl-C or SIGTERM after answering what it has accepted. "
         "Each option can also be set by the environment variable in brackets.",
