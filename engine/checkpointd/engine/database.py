@@ -22,6 +22,9 @@ OLDEST_POSTGRES = 14
 # Seconds that a call waits for a connection before it is answered UNAVAILABLE.
 _POOL_TIMEOUT = 5.0
 
+# Seconds in which all connections must have been made at the start.
+_OPEN_TIMEOUT = 20.0
+
 # How a connection is made unless the URL says otherwise: don't wait long for a host that doesn't answer, and notice one
 # that went away.
 _CONNECTION_DEFAULTS = {
@@ -79,8 +82,15 @@ class Database:
                 ) from error
         self._writes = self._pool("writes", self.write_connections)
         self._reads = self._pool("reads", self.read_connections)
-        await self._writes.open(wait=True)
-        await self._reads.open(wait=True)
+        try:
+            await self._writes.open(wait=True, timeout=_OPEN_TIMEOUT)
+            await self._reads.open(wait=True, timeout=_OPEN_TIMEOUT)
+        except psycopg.Error as error:
+            await asyncio.gather(self._writes.close(), self._reads.close())
+            raise StartupError(
+                f"can't open {self.write_connections + self.read_connections} connections to the database "
+                f"{_where(given)}: {_first_line(error)}; let it take more, or give a smaller --database-connections"
+            ) from error
         self._rechecking: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._rechecking.set_result(None)
 

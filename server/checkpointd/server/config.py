@@ -66,7 +66,7 @@ def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str])
         "max-message-size",
         "64MiB",
         "SIZE",
-        "the largest request taken: bytes, or a number with KiB, MiB or GiB (at most 1GiB).",
+        "the largest request taken: bytes, or a number with KiB or MiB (at most 256MiB).",
     )
     option(
         "database-connections",
@@ -111,7 +111,7 @@ def from_options(options: argparse.Namespace, arguments: Sequence[str], environm
         listen=options.listen,
         data_dir=Path(options.data_dir).expanduser(),
         database_url=database_url,
-        max_message_size=_size("--max-message-size", options.max_message_size, 1, 1024 * MIB),
+        max_message_size=_size("--max-message-size", options.max_message_size, 1, 256 * MIB),
         database_connections=int(_number("--database-connections", options.database_connections, 2, 100)),
         drain_timeout=_number("--drain-timeout", options.drain_timeout, 0, 3600),
         log_level=options.log_level,
@@ -130,12 +130,12 @@ def _number(option: str, text: str, least: float, most: float) -> float:
 
 def _size(option: str, text: str, least: int, most: int) -> int:
     number, factor = text, 1
-    for unit, bytes_of_unit in (("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)):
+    for unit, bytes_of_unit in (("KiB", 1 << 10), ("MiB", MIB)):
         if text.endswith(unit):
             number, factor = text.removesuffix(unit), bytes_of_unit
     value = int(number) * factor if number.isdecimal() else -1
     if not least <= value <= most:
-        raise ValueError(f"{option} is {text!r}; give bytes, or a number with KiB, MiB or GiB, up to {most // MIB}MiB")
+        raise ValueError(f"{option} is {text!r}; give bytes, or a number with KiB or MiB, up to {most // MIB}MiB")
     return value
 
 

@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 
+import grpc
 import uvloop
 
 from checkpointd.engine.errors import StartupError
@@ -36,12 +37,18 @@ def run(config: Config) -> int:
     )
     # Its warnings repeat, each second and connection, what the engine logs once.
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_hang_up)
     try:
         uvloop.run(_serve(config))
     except (StartupError, EmbeddedPostgresError, NoAccountError, ListenError) as error:
         print(f"checkpointd: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _is_no_hang_up(record: logging.LogRecord) -> bool:
+    """A client that goes away in the middle of an answer is no error, though gRPC logs it as one, with a traceback."""
+    return not (record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError))
 
 
 async def _serve(config: Config) -> None:

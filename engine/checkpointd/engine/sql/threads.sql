@@ -17,9 +17,12 @@ WHERE thread.tenant = %(tenant)s AND thread.thread_id = %(thread_id)s
 ORDER BY namespace.checkpoint_ns
 
 -- name: list_threads_by_id
+-- Bounded on both sides, so that a prefix reads its own part of the index: no id is long enough for 64 more of the
+-- greatest character.
 SELECT thread_id, created_at, updated_at, seq
 FROM checkpointd.threads
 WHERE tenant = %(tenant)s AND thread_id > %(after_id)s AND thread_id >= %(prefix)s
+    AND thread_id <= %(prefix)s || repeat(chr(1114111), 64)
     AND starts_with(thread_id, %(prefix)s)
 ORDER BY thread_id
 LIMIT %(size)s
