@@ -73,7 +73,7 @@ def delta_graph(saver: BaseCheckpointSaver[str], frequency: int) -> CompiledStat
 
 @dataclass(frozen=True)
 class Move:
-    """Something done to a thread; `back` counts checkpoints from the newest, 0 being the head."""
+    """Something done to a thread; `back` counts checkpoints from the head (modulo their number)."""
 
     kind: Literal["say", "say at exit", "say and stop", "go on", "replay", "note", "overwrite"]
     mode: str = ""
@@ -92,7 +92,8 @@ class Move:
         elif self.kind == "go on":
             app.invoke(None, at)
         else:
-            target = list(app.get_state_history(at))[self.back].config
+            states = list(app.get_state_history(at))
+            target = states[self.back % len(states)].config
             if self.kind == "note":
                 target = app.update_state(target, {"log": ["note"], "plain": ["note"]}, as_node="speak")
             elif self.kind == "overwrite":

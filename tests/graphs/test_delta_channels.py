@@ -9,6 +9,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 
@@ -124,6 +126,37 @@ def test_a_copy_of_a_pruned_thread_goes_on(match: Match, saver: RemoteSaver) -> 
     match.play(SAY, thread_id="copy")
 
     assert list(map(visible, match.seen("copy"))) == list(map(visible, match.expected()))[before - 1 :]
+
+
+running = st.builds(
+    Move, st.sampled_from(["say", "say at exit", "say and stop", "go on"]), st.sampled_from(["", "reset"])
+)
+travelling = st.builds(Move, st.sampled_from(["replay", "note", "overwrite"]), back=st.integers(0, 20))
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    frequency=st.sampled_from([1, 2, 3, 1000]),
+    moves=st.lists(running | travelling, min_size=1, max_size=6),
+    more=st.lists(running, max_size=3),
+)
+def test_any_moves_show_the_same(
+    processes: Processes, saver: RemoteSaver, frequency: int, moves: list[Move], more: list[Move]
+) -> None:
+    saver.delete_thread("t")
+    match = Match(processes, saver, frequency)
+    match.play(SAY, *moves)
+    assert match.seen() == match.expected()
+
+    saver.prune(["t"])
+    before = len(match.expected())
+    match.play(*more)
+    assert list(map(visible, match.seen())) == list(map(visible, match.expected()))[before - 1 :]
 
 
 def test_both_ways_of_asking_give_the_same_history(processes: Processes, saver: RemoteSaver) -> None:

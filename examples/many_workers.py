@@ -1,0 +1,204 @@
+"""Many jobs, many processes, one server: every step of a job may be done by another process.
+
+`work` starts the worker processes and shows a live table; `watch`, in any other terminal, shows the same table from
+what the server knows. Kill a worker (kill -9) and its job goes on elsewhere. See examples/README.md.
+"""
+
+import argparse
+import multiprocessing
+import random
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from operator import add
+from typing import Annotated, TypedDict
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from checkpointd.client.langgraph import RemoteSaver
+
+BAR = 24
+
+
+class Job(TypedDict):
+    goal: int
+    done: int
+    by: Annotated[list[str], add]
+
+
+def build_jobs(saver: RemoteSaver, pace: float) -> CompiledStateGraph[Job]:
+    """A job does its steps one by one, and stops after each, for anybody to go on."""
+
+    def work(state: Job) -> dict[str, object]:
+        time.sleep(pace * random.uniform(0.5, 1.5))
+        return {"done": state["done"] + 1, "by": [multiprocessing.current_process().name]}
+
+    graph = StateGraph(Job)
+    graph.add_node("work", work)
+    graph.add_edge(START, "work")
+    graph.add_conditional_edges("work", lambda job: "work" if job["done"] < job["goal"] else "__end__")
+    return graph.compile(checkpointer=saver, interrupt_after=["work"])
+
+
+def thread(job: str) -> RunnableConfig:
+    """A job is a thread on the server."""
+    return {"configurable": {"thread_id": job}}
+
+
+def worker(server: str, tenant: str, pace: float, line: Connection) -> None:
+    """Do one step of each job that comes down the line, until the line ends."""
+    with RemoteSaver.from_conn_string(server, tenant=tenant) as saver:
+        jobs = build_jobs(saver, pace)
+        try:
+            while True:
+                job = line.recv()
+                line.send(jobs.invoke(None, thread(job)))
+        except (EOFError, KeyboardInterrupt):
+            return
+
+
+class Crew:
+    """The worker processes, and which job each is doing a step of."""
+
+    def __init__(self, size: int, server: str, tenant: str, pace: float) -> None:
+        self._processes: dict[Connection, BaseProcess] = {}
+        self._doing: dict[Connection, str] = {}
+        context = multiprocessing.get_context("spawn")
+        for number in range(1, size + 1):
+            here, there = context.Pipe()
+            name = f"worker-{number}"
+            process = context.Process(target=worker, args=(server, tenant, pace, there), name=name, daemon=True)
+            process.start()
+            there.close()
+            self._processes[here] = process
+
+    def __str__(self) -> str:
+        return ", ".join(f"{process.name} is process {process.pid}" for process in self._processes.values())
+
+    def run(self, jobs: Iterable[str]) -> Iterator[tuple[str, str | None, Job | None]]:
+        """Do all jobs to their end, a step at a time. Yields (worker, job, its state), the state None if it died."""
+        line = deque(jobs)
+        while line or self._doing:
+            self._hand_out(line)
+            for ready in wait(list(self._processes)):
+                assert isinstance(ready, Connection)
+                name = self._processes[ready].name
+                job = self._doing.pop(ready, None)
+                try:
+                    state: Job | None = ready.recv()
+                except (EOFError, ConnectionError):
+                    state = None
+                    self._processes.pop(ready).join()
+                if job is not None and (state is None or state["done"] < state["goal"]):
+                    line.append(job)
+                yield name, job, state
+            if not self._processes:
+                raise SystemExit("no worker is left")
+
+    def _hand_out(self, line: deque[str]) -> None:
+        for connection in [connection for connection in self._processes if connection not in self._doing]:
+            if line:
+                self._doing[connection] = line.popleft()
+                with suppress(OSError):  # it died just now: its end of the line says so next
+                    connection.send(self._doing[connection])
+
+    def dismiss(self) -> None:
+        """End the workers."""
+        for connection, process in self._processes.items():
+            connection.close()
+            process.join()
+
+
+class Table:
+    """The jobs as a table, drawn over itself on a terminal, and once at the end elsewhere."""
+
+    def __init__(self) -> None:
+        self._drawn = 0
+
+    def draw(self, jobs: dict[str, Job], *, last: bool = False) -> None:
+        """Draw it."""
+        if not (last or sys.stdout.isatty()):
+            return
+        lines = [self._row("job", "progress".ljust(BAR), "steps", "steps by worker"), "─" * 78]
+        for name, job in jobs.items():
+            filled = BAR * job["done"] // job["goal"]
+            shares = Counter(who.removeprefix("worker-") for who in job["by"])
+            by = "  ".join(f"{who}: {steps}" for who, steps in sorted(shares.items()))
+            lines.append(self._row(name, "█" * filled + "░" * (BAR - filled), f"{job['done']}/{job['goal']}", by))
+        if self._drawn:
+            print(f"\033[{self._drawn}A", end="")
+        print("\n".join(f"\033[K{line}" if sys.stdout.isatty() else line for line in lines), flush=True)
+        self._drawn = len(lines)
+
+    def say(self, what: str) -> None:
+        """Print a line that stays above the table."""
+        print(what, flush=True)
+        self._drawn = 0
+
+    @staticmethod
+    def _row(name: str, bar: str, steps: str, by: str) -> str:
+        return f"{name:<10} {bar} {steps:>8}   {by}".rstrip()
+
+
+def work(saver: RemoteSaver, given: argparse.Namespace) -> None:
+    """Make the jobs anew, and have a crew do them."""
+    app = build_jobs(saver, given.pace)
+    jobs: dict[str, Job] = {f"job-{number}": {"goal": given.steps, "done": 0, "by": []} for number in range(given.jobs)}
+    for name, job in jobs.items():
+        saver.delete_thread(name)
+        app.update_state(thread(name), job, as_node="__start__")
+    crew = Crew(given.workers, given.server, given.tenant, given.pace)
+    print(crew, flush=True)
+    table = Table()
+    for who, stepped, state in crew.run(jobs):
+        if state is None:
+            table.say(f"{who} died" + (f"; {stepped} goes on elsewhere" if stepped else ""))
+        elif stepped is not None:
+            jobs[stepped] = state
+        table.draw(jobs)
+    crew.dismiss()
+    on_server: dict[str, Job] = {name: app.get_state(thread(name)).values for name in jobs}  # type: ignore[misc]
+    table.draw(on_server, last=True)
+    done = sum(len(job["by"]) for job in on_server.values())
+    print(f"{given.jobs * given.steps} steps were to do, {done} were done")
+
+
+def watch(saver: RemoteSaver, given: argparse.Namespace) -> None:
+    """Show what the server knows until all jobs are done."""
+    app = build_jobs(saver, given.pace)
+    table = Table()
+    while True:
+        states = {f"job-{number}": app.get_state(thread(f"job-{number}")) for number in range(given.jobs)}
+        jobs: dict[str, Job] = {name: state.values for name, state in states.items() if state.values}  # type: ignore[misc]
+        over = all(not state.next for state in states.values())
+        table.draw(jobs, last=over)
+        if over:
+            return
+        time.sleep(0.2)
+
+
+def main() -> None:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["work", "watch"])
+    parser.add_argument("--server", default="127.0.0.1:50051", help="HOST:PORT (default: %(default)s)")
+    parser.add_argument("--tenant", default="default", help="whose jobs (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=6, help="how many jobs (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=20, help="how many steps each has (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=4, help="how many processes (default: %(default)s)")
+    parser.add_argument(
+        "--pace", type=float, default=0.2, help="about how many seconds a step takes (default: %(default)s)"
+    )
+    given = parser.parse_args()
+    with suppress(KeyboardInterrupt), RemoteSaver.from_conn_string(given.server, tenant=given.tenant) as saver:
+        (work if given.command == "work" else watch)(saver, given)
+
+
+if __name__ == "__main__":
+    main()
