@@ -33,10 +33,16 @@ def new_request(rpc: str) -> Any:
     return GetMessageClass(METHODS[rpc].input_type)()
 
 
+def whole_path(rpc: str) -> str:
+    """The path by which HTTP/2 names an rpc."""
+    service = METHODS[rpc].containing_service
+    assert service is not None
+    return f"/{service.full_name}/{rpc}"
+
+
 def invoke(channel: grpc.Channel, rpc: str, request: Message | bytes, metadata: Metadata = ()) -> list[Any]:
     """Call an rpc with a message, or with raw bytes in its place, and return all it answers."""
-    method = METHODS[rpc]
-    path = f"/{method.containing_service.full_name}/{rpc}"
+    method, path = METHODS[rpc], whole_path(rpc)
     data = request if isinstance(request, bytes) else request.SerializeToString()
     read = GetMessageClass(method.output_type).FromString
     if method.server_streaming:
