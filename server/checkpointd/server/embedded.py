@@ -129,6 +129,8 @@ class EmbeddedPostgres:
             try:
                 await asyncio.to_thread(self._revive)
             except (EmbeddedPostgresError, OSError) as error:
+                if self._stopping.is_set():
+                    return
                 pause = min(max(1.0, 2 * pause), _LONGEST_PAUSE)
                 log.error("%s; trying again in %.0f s", error, pause)
 
@@ -239,6 +241,7 @@ class EmbeddedPostgres:
                 next_word += _PATIENCE
                 log.info("waiting for PostgreSQL: %s", _last_words(self._logged_since(log_start)))
             time.sleep(_POLL)
+        raise EmbeddedPostgresError(f"PostgreSQL in {self._pgdata} was told to stop before it was ready")
 
     def _logged_since(self, offset: int) -> str:
         with self.log_file.open("rb") as file:
@@ -290,8 +293,9 @@ class EmbeddedPostgres:
     def _explain(self, error: OSError) -> str:
         in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
         reason = "a file is in the way" if in_the_way else error.strerror or str(error)
+        where = error.filename2 or error.filename or "no file named"
         return (
-            f"cannot keep the embedded PostgreSQL in {self._data_dir}: {reason} ({error.filename or 'no file named'}); "
+            f"cannot keep the embedded PostgreSQL in {self._data_dir}: {reason} ({where}); "
             "give a directory that this user can write with --data-dir, or a database with --database-url"
         )
 
