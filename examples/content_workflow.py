@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from operator import add
+from textwrap import shorten
 from typing import Annotated, Any, NamedTuple, TypedDict
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from checkpointd.client import Unavailable
 from checkpointd.client.langgraph import RemoteSaver
 
 Write = Callable[[str, str], str]
@@ -132,7 +134,7 @@ def pretend(pace: float, hang_at: str | None) -> Write:
     """A stand-in for a language model that takes `pace` seconds, and for ever in one stage."""
 
     def write(stage: str, prompt: str) -> str:
-        print(f"  ▸ {stage:<9} {prompt[:70]}", flush=True)
+        print(f"  ▸ {stage:<9} {shorten(prompt, 70, placeholder=' …')}", flush=True)
         if stage == hang_at:
             print(f"  … no answer. Kill me from another terminal: kill -9 {os.getpid()}", flush=True)
             threading.Event().wait()
@@ -189,31 +191,39 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
+def run(manager: TaskManager, given: argparse.Namespace) -> None:
     """Do what the command line says."""
+    status = manager.status(given.task)
+    if given.command == "create":
+        if status is not None:
+            raise SystemExit(f"there is a task {given.task} already")
+        print(f"task {given.task}, process {os.getpid()}", flush=True)
+        manager.create(given.task, given.topic, given.platform)
+    elif status is None:
+        raise SystemExit(f"there is no task {given.task}")
+    elif given.command == "resume":
+        print(f"carrying on in process {os.getpid()}")
+        manager.resume(given.task)
+    elif given.command == "rollback":
+        entries = manager.history(given.task)
+        if not 0 <= given.number < len(entries):
+            raise SystemExit(f"{given.task} has checkpoints 0 to {len(entries) - 1}")
+        print(f"back to {entries[given.number].checkpoint_id}, in process {os.getpid()}")
+        manager.rollback(given.task, entries[given.number].checkpoint_id)
+    if given.command == "history":
+        show_history(manager.history(given.task))
+    elif (status := manager.status(given.task)) is not None:
+        show(given.task, *status)
+
+
+def main() -> None:
+    """Do what the command line says on the server that it names."""
     given = arguments()
-    with RemoteSaver.from_conn_string(given.server, tenant=given.tenant) as saver:
-        manager = TaskManager(saver, pretend(given.pace, getattr(given, "hang_at", None)))
-        if given.command == "create":
-            print(f"task {given.task}, process {os.getpid()}", flush=True)
-            manager.create(given.task, given.topic, given.platform)
-        status = manager.status(given.task)
-        if status is None:
-            raise SystemExit(f"there is no task {given.task}")
-        if given.command == "history":
-            show_history(manager.history(given.task))
-            return
-        if given.command == "resume":
-            print(f"carrying on in process {os.getpid()}")
-            manager.resume(given.task)
-        elif given.command == "rollback":
-            entries = manager.history(given.task)
-            if not 0 <= given.number < len(entries):
-                raise SystemExit(f"{given.task} has checkpoints 0 to {len(entries) - 1}")
-            print(f"back to {entries[given.number].checkpoint_id}, in process {os.getpid()}")
-            manager.rollback(given.task, entries[given.number].checkpoint_id)
-        content, following = manager.status(given.task) or status
-        show(given.task, content, following)
+    try:
+        with RemoteSaver.from_conn_string(given.server, tenant=given.tenant, timeout=10) as saver:
+            run(TaskManager(saver, pretend(given.pace, getattr(given, "hang_at", None))), given)
+    except Unavailable as error:
+        raise SystemExit(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from checkpointd.client import Unavailable
 from checkpointd.client.langgraph import RemoteSaver
 
 BAR = 24
@@ -196,8 +197,13 @@ def main() -> None:
         "--pace", type=float, default=0.2, help="about how many seconds a step takes (default: %(default)s)"
     )
     given = parser.parse_args()
-    with suppress(KeyboardInterrupt), RemoteSaver.from_conn_string(given.server, tenant=given.tenant) as saver:
-        (work if given.command == "work" else watch)(saver, given)
+    try:
+        with RemoteSaver.from_conn_string(given.server, tenant=given.tenant, timeout=10) as saver:
+            (work if given.command == "work" else watch)(saver, given)
+    except Unavailable as error:
+        raise SystemExit(str(error)) from None
+    except KeyboardInterrupt:
+        return
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.prebuilt import ToolNode
 from langgraph.types import StateSnapshot
 
+from checkpointd.client import Unavailable
 from checkpointd.client.langgraph import RemoteSaver
 
 
@@ -173,25 +174,33 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
+def run(agent: CompiledStateGraph[MessagesState], given: argparse.Namespace) -> None:
     """Do what the command line says."""
-    given = arguments()
     conversation: RunnableConfig = {"configurable": {"thread_id": given.conversation}}
-    with RemoteSaver.from_conn_string(given.server, tenant=given.tenant) as saver:
-        agent = build_agent(saver, Musician(), [play_on_radio, play_on_gramophone], ask_first=True)
-        if given.command == "ask":
-            agent.invoke({"messages": [HumanMessage(given.request)]}, conversation)
-        elif given.command == "approve":
-            if not agent.get_state(conversation).next:
-                raise SystemExit("nothing waits to be approved")
-            agent.invoke(None, conversation)
-        elif given.command == "replay":
-            replay(agent, conversation, given.start or first_wish(agent, conversation), given.song)
-        print(f"{given.conversation}, seen by process {os.getpid()}")
-        if given.command == "tree":
-            print("\n".join(state_tree(list(agent.get_state_history(conversation)))))
-        else:
-            show(agent.get_state(conversation))
+    if given.command == "ask":
+        agent.invoke({"messages": [HumanMessage(given.request)]}, conversation)
+    elif given.command == "approve":
+        if not agent.get_state(conversation).next:
+            raise SystemExit("nothing waits to be approved")
+        agent.invoke(None, conversation)
+    elif given.command == "replay":
+        replay(agent, conversation, given.start or first_wish(agent, conversation), given.song)
+    states = list(agent.get_state_history(conversation))
+    print(f"{given.conversation}, seen by process {os.getpid()}")
+    if given.command == "tree":
+        print("\n".join(state_tree(states)))
+    else:
+        show(states[0])
+
+
+def main() -> None:
+    """Do what the command line says on the server that it names."""
+    given = arguments()
+    try:
+        with RemoteSaver.from_conn_string(given.server, tenant=given.tenant, timeout=10) as saver:
+            run(build_agent(saver, Musician(), [play_on_radio, play_on_gramophone], ask_first=True), given)
+    except Unavailable as error:
+        raise SystemExit(str(error)) from None
 
 
 if __name__ == "__main__":
