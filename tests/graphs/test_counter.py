@@ -5,6 +5,7 @@ from __future__ import annotations
 from operator import add
 from typing import Annotated, Any, TypedDict
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
@@ -67,6 +68,18 @@ def test_a_thread_that_nobody_wrote_is_empty(processes: Processes, saver: Remote
     state = counter(saver).get_state(thread("unwritten"))
     assert (state.values, state.next, state.metadata, state.created_at) == ({}, (), None, None)
     assert list(counter(saver).get_state_history(thread("unwritten"))) == []
+
+
+def count_in_namespace(saver: RemoteSaver, namespace: str) -> Any:
+    config: RunnableConfig = {"configurable": {"thread_id": "session", "checkpoint_ns": namespace}}
+    return counter(saver).invoke({"count": 0}, config)
+
+
+def test_a_namespace_in_the_callers_config_is_still_the_root_graph(processes: Processes, saver: RemoteSaver) -> None:
+    result = processes.run(count_in_namespace, "mine")
+
+    assert counter(saver).get_state(thread("session")).values == result
+    assert {item.config["configurable"]["checkpoint_ns"] for item in saver.list(thread("session"))} == {""}
 
 
 def test_tenants_share_no_thread(processes: Processes, saver: RemoteSaver) -> None:

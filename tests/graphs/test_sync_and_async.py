@@ -120,6 +120,22 @@ async def test_both_read_the_same(processes: Processes, saver: RemoteSaver) -> N
     assert read(saver) == seen, "the blocking calls work in an event loop's own thread"
 
 
+async def test_the_saver_of_async_with(processes: Processes) -> None:
+    processes.run(play, {})
+
+    async with RemoteSaver.from_conn_string(processes.address, tenant=processes.tenant) as saver:
+        state = await game(saver).aget_state(thread("t"))
+    assert state.values["turns"] == ["sync"]
+
+
+def test_a_saver_made_and_closed_by_hand(processes: Processes) -> None:
+    saver = RemoteSaver(processes.address, tenant=processes.tenant)
+    play(saver, {})
+    saver.close()
+
+    assert processes.run(aplay, {})["turns"] == ["sync", "async"]
+
+
 async def test_a_fork_made_by_one_is_run_by_the_other(processes: Processes, saver: RemoteSaver) -> None:
     processes.run(play, {})
     app = game(saver)
