@@ -11,7 +11,8 @@ import uvloop
 from checkpointd.engine.errors import StartupError
 from checkpointd.server.config import Config, describe
 from checkpointd.server.embedded import EmbeddedPostgresError
-from checkpointd.server.service import ListenError, Service
+from checkpointd.server.endpoint import ListenError
+from checkpointd.server.service import Service
 from checkpointd.server.unprivileged import NoAccountError
 
 _log = logging.getLogger(__name__)
@@ -37,7 +38,8 @@ def run(config: Config) -> int:
     )
     # Its warnings repeat, each second and connection, what the engine logs once.
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
-    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_hang_up)
+    for name in ("grpc._cython.cygrpc", "asyncio"):
+        logging.getLogger(name).addFilter(_is_our_concern)
     try:
         uvloop.run(_serve(config))
     except (StartupError, EmbeddedPostgresError, NoAccountError, ListenError) as error:
@@ -46,9 +48,10 @@ def run(config: Config) -> int:
     return 0
 
 
-def _is_no_hang_up(record: logging.LogRecord) -> bool:
-    """A client that goes away in the middle of an answer is no error, though gRPC logs it as one, with a traceback."""
-    return not (record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError))
+def _is_our_concern(record: logging.LogRecord) -> bool:
+    """gRPC logs, with a traceback, that a client went away in the middle of an answer or sent what is not UTF-8. Those
+    are no errors of the server's."""
+    return not (record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError | UnicodeDecodeError))
 
 
 async def _serve(config: Config) -> None:
