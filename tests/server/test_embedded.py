@@ -105,15 +105,19 @@ def test_takes_over_from_an_owner_that_was_killed(data_dir: Path) -> None:
 def test_starts_over_a_backend_that_did_not_notice_the_end(server: EmbeddedPostgres, data_dir: Path) -> None:
     """A busy backend lives on when owner and postmaster are gone, and PostgreSQL refuses to start beside it."""
     with psycopg.connect(server.conninfo) as connection, ThreadPoolExecutor() as pool:
-        busy = connection.info.backend_pid
+        busy = psutil.Process(connection.info.backend_pid)
         counting = pool.submit(connection.execute, "SELECT count(*) FROM generate_series(1, 1000000000000)")
-        eventually("the backend is busy", lambda: psutil.Process(busy).cpu_times().user > 0.1)
-        os.kill(server.postmaster_pid, signal.SIGKILL)
-        server.stop()
-        assert psutil.pid_exists(busy)
-        server.start()
-        assert isinstance(counting.exception(30), psycopg.OperationalError)
-    assert not psutil.pid_exists(busy)
+        try:
+            eventually("the backend is busy", lambda: busy.cpu_times().user > 0.1)
+            os.kill(server.postmaster_pid, signal.SIGKILL)
+            server.stop()
+            assert busy.is_running()
+            server.start()
+            assert isinstance(counting.exception(30), psycopg.OperationalError)
+            assert not busy.is_running()
+        finally:
+            if busy.is_running():
+                busy.kill()
     assert answers(server)
 
 
@@ -124,7 +128,7 @@ def test_starts_when_the_old_pid_belongs_to_somebody_else_now(server: EmbeddedPo
     user = pid_file.stat().st_uid
     os.kill(old, signal.SIGKILL)
     server.stop()
-    with subprocess.Popen(["sleep", "600"], user=user) as bystander:
+    with subprocess.Popen(["sleep", "60"], user=user) as bystander:
         for stale in (pid_file, data_dir / "postgres" / ".s.PGSQL.5432.lock"):
             lines = stale.read_text().splitlines()
             assert lines[0] == str(old)
