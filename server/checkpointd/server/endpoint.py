@@ -1,0 +1,122 @@
+"""The gRPC endpoint: where the contract's services, health and reflection are reached."""
+
+import asyncio
+import logging
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from checkpointd.engine import Engine
+from checkpointd.server.checkpoints import CheckpointsHandlers
+from checkpointd.server.config import Config
+from checkpointd.server.guard import Guard
+from checkpointd.server.threads import ThreadsHandlers
+from checkpointd.v1 import checkpoints_pb2, threads_pb2
+from checkpointd.v1.checkpoints_pb2_grpc import add_CheckpointsServicer_to_server
+from checkpointd.v1.threads_pb2_grpc import add_ThreadsServicer_to_server
+
+_log = logging.getLogger(__name__)
+
+_SERVICES = (
+    checkpoints_pb2.DESCRIPTOR.services_by_name["Checkpoints"].full_name,
+    threads_pb2.DESCRIPTOR.services_by_name["Threads"].full_name,
+)
+
+_UNBOUNDED = 2**31 - 1
+_PAUSE = 0.1  # seconds between attempts to have the address again
+
+
+class ListenError(Exception):
+    """The address to listen on can't be had; the message says which and what to do."""
+
+
+def _channel_options(config: Config) -> list[tuple[str, int]]:
+    return [
+        # Up to twice the limit a request comes through to the guard, which answers with the reason and the option;
+        # beyond that gRPC cuts it off.
+        ("grpc.max_receive_message_length", 2 * config.max_message_size),
+        ("grpc.max_send_message_length", -1),
+        # A second server on the same port must fail, not take half of the calls.
+        ("grpc.so_reuseport", 0),
+        # Calls that wait while the server is busy are answered later. By default gRPC would cancel those beyond the
+        # first thousand, at random, and those that waited for half a minute, with a code that nobody retries.
+        ("grpc.server.max_pending_requests", _UNBOUNDED),
+        ("grpc.server.max_pending_requests_hard_limit", _UNBOUNDED),
+        ("grpc.server_max_unrequested_time_in_server", 3600),
+        # Clients may ask every ten seconds whether an idle connection still lives; the server asks too.
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+    ]
+
+
+class Endpoint:
+    """Listens from start() to stop(), and again when gRPC has given up: a call whose path is not UTF-8 ends its server
+    (seen in grpcio 1.85), though not the calls under way."""
+
+    address: str
+
+    def __init__(self, config: Config, engine: Engine) -> None:
+        self._config = config
+        self._engine = engine
+        self._status = health.aio.HealthServicer()
+
+    async def start(self) -> None:
+        """Listen and serve.
+
+        Raises:
+            ListenError: the address can't be had.
+        """
+        host, _, _ = self._config.listen.rpartition(":")
+        try:
+            self._server, port = self._listening(self._config.listen)
+        except RuntimeError as error:
+            raise ListenError(
+                f"can't listen on {self._config.listen}: is another server running there? "
+                "Stop it, or choose another address with --listen"
+            ) from error
+        self.address = f"{host}:{port}"
+        await self._server.start()
+        for service in ("", *_SERVICES):
+            await self._status.set(service, health_pb2.HealthCheckResponse.SERVING)
+        self._supervision = asyncio.create_task(self._supervise())
+
+    def _listening(self, address: str) -> tuple[grpc.aio.Server, int]:
+        server = grpc.aio.server(
+            interceptors=[Guard(self._config.max_message_size)], options=_channel_options(self._config)
+        )
+        add_CheckpointsServicer_to_server(CheckpointsHandlers(self._engine), server)
+        add_ThreadsServicer_to_server(ThreadsHandlers(self._engine), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._status, server)
+        reflection.enable_server_reflection((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        return server, server.add_insecure_port(address)
+
+    async def _supervise(self) -> None:
+        while True:
+            try:
+                await self._server.wait_for_termination()
+            except Exception as error:
+                _log.warning("gRPC has stopped listening (%s: %s); listening again", type(error).__name__, error)
+                await self._listen_again()
+            else:
+                return  # stop() was called
+
+    async def _listen_again(self) -> None:
+        while True:
+            try:
+                self._server, _ = self._listening(self.address)
+            except RuntimeError as error:
+                _log.error("%s; trying again", error)
+                await asyncio.sleep(_PAUSE)
+            else:
+                await self._server.start()
+                return
+
+    async def stop(self) -> None:
+        """Take no new calls, and answer those accepted for as long as the drain timeout."""
+        # From here on new calls are answered UNAVAILABLE, which clients retry elsewhere or later.
+        await self._status.enter_graceful_shutdown()
+        await self._server.stop(self._config.drain_timeout)
+        self._supervision.cancel()
