@@ -4,6 +4,7 @@ Nodes write the same to `log`, a DeltaChannel, and to `plain`, which is stored w
 checkpoint, whatever has been done to the thread.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import add
@@ -75,7 +76,7 @@ def delta_graph(saver: BaseCheckpointSaver[str], frequency: int) -> CompiledStat
 class Move:
     """Something done to a thread; `back` counts checkpoints from the head (modulo their number)."""
 
-    kind: Literal["say", "say at exit", "say and stop", "go on", "replay", "note", "overwrite"]
+    kind: Literal["say", "say async", "say at exit", "say and stop", "go on", "replay", "note", "overwrite"]
     mode: str = ""
     back: int = 0
 
@@ -85,6 +86,8 @@ class Move:
         said = {"mode": self.mode, "log": [self.kind], "plain": [self.kind]}
         if self.kind == "say":
             app.invoke(said, at)
+        elif self.kind == "say async":
+            asyncio.run(app.ainvoke(said, at))
         elif self.kind == "say at exit":
             app.invoke(said, at, durability="exit")
         elif self.kind == "say and stop":

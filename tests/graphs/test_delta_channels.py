@@ -30,6 +30,7 @@ GAMES = {
     "note-at-head": [SAY, Move("note"), SAY],
     "overwrite-on-fork": [SAY, SAY, Move("overwrite", back=4), SAY],
     "stopped": [Move("say and stop"), Move("go on"), Move("say and stop"), SAY],
+    "async": [SAY, Move("say async"), Move("say async", mode="reset"), Move("replay", back=2), Move("say async")],
     "exit": [Move("say at exit"), Move("say at exit", mode="reset"), Move("say at exit"), SAY],
 }
 
@@ -95,6 +96,7 @@ def test_the_same_moves_show_the_same(match: Match, moves: list[Move]) -> None:
 
 
 @games
+@pytest.mark.parametrize("match", [3, 1000], indirect=True)
 def test_a_pruned_thread_is_its_head_and_goes_on(match: Match, moves: list[Move], saver: RemoteSaver) -> None:
     match.play(*moves)
     saver.prune(["t"])
@@ -107,6 +109,7 @@ def test_a_pruned_thread_is_its_head_and_goes_on(match: Match, moves: list[Move]
 
 
 @games
+@pytest.mark.parametrize("match", [3], indirect=True)
 def test_a_copy_is_the_thread(match: Match, moves: list[Move], saver: RemoteSaver) -> None:
     match.play(*moves)
     saver.copy_thread("t", "copy")
@@ -129,13 +132,13 @@ def test_a_copy_of_a_pruned_thread_goes_on(match: Match, saver: RemoteSaver) -> 
 
 
 running = st.builds(
-    Move, st.sampled_from(["say", "say at exit", "say and stop", "go on"]), st.sampled_from(["", "reset"])
+    Move, st.sampled_from(["say", "say async", "say at exit", "say and stop", "go on"]), st.sampled_from(["", "reset"])
 )
 travelling = st.builds(Move, st.sampled_from(["replay", "note", "overwrite"]), back=st.integers(0, 20))
 
 
 @settings(
-    max_examples=12,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
