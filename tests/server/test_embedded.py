@@ -128,7 +128,8 @@ def test_starts_when_the_old_pid_belongs_to_somebody_else_now(server: EmbeddedPo
     user = pid_file.stat().st_uid
     os.kill(old, signal.SIGKILL)
     server.stop()
-    with subprocess.Popen(["sleep", "60"], user=user) as bystander:
+    bystander = subprocess.Popen(["sleep", "600"], user=user)
+    try:
         for stale in (pid_file, data_dir / "postgres" / ".s.PGSQL.5432.lock"):
             lines = stale.read_text().splitlines()
             assert lines[0] == str(old)
@@ -136,7 +137,9 @@ def test_starts_when_the_old_pid_belongs_to_somebody_else_now(server: EmbeddedPo
         server.start()
         assert bystander.poll() is None
         assert answers(server)
+    finally:
         bystander.kill()
+        bystander.wait()
 
 
 @pytest.mark.parametrize("name", ["with spaces, a 'quote' and \"two\"", "d" * 60 + "/" + "e" * 60, "ünïcödé \\ $HOME"])
