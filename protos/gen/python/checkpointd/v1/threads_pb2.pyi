@@ -63,7 +63,7 @@ class _PruneStrategyEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._
     """PRUNE_STRATEGY_KEEP_LATEST leaves the head of each namespace with its values and pending writes, and writes whose
     checkpoint has not come yet. A namespace of a finished subgraph call goes with the root checkpoint that it started
     from. What rebuilds the heads' channels that are stored as changes (GetChannelHistory) stays, hidden: it is not
-    listed and can't be got, and channel histories of the heads remain what they were.
+    listed and can't be got, and the heads' histories of channels whose value they don't hold remain what they were.
     """
     PRUNE_STRATEGY_DELETE: _PruneStrategy.ValueType  # 2
     """PRUNE_STRATEGY_DELETE deletes the threads whole."""
@@ -77,7 +77,7 @@ PRUNE_STRATEGY_KEEP_LATEST: PruneStrategy.ValueType  # 1
 """PRUNE_STRATEGY_KEEP_LATEST leaves the head of each namespace with its values and pending writes, and writes whose
 checkpoint has not come yet. A namespace of a finished subgraph call goes with the root checkpoint that it started
 from. What rebuilds the heads' channels that are stored as changes (GetChannelHistory) stays, hidden: it is not
-listed and can't be got, and channel histories of the heads remain what they were.
+listed and can't be got, and the heads' histories of channels whose value they don't hold remain what they were.
 """
 PRUNE_STRATEGY_DELETE: PruneStrategy.ValueType  # 2
 """PRUNE_STRATEGY_DELETE deletes the threads whole."""
