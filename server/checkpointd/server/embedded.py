@@ -267,11 +267,9 @@ class EmbeddedPostgres:
             (self._pgdata / f".s.PGSQL.{_PORT}.lock").unlink(missing_ok=True)
 
     def _confinement(self, directory: Path) -> dict[str, Any]:
-        """How PostgreSQL's programs run: out of reach of the terminal's Ctrl-C and of settings meant for others."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
-        arguments: dict[str, Any] = {
-            "cwd": directory, "env": inherited | {"LC_ALL": "C"}, "start_new_session": True,
-        }  # fmt: skip
+        """How PostgreSQL's programs run: out of reach of the terminal's Ctrl-C, and not as root."""
+        environment = os.environ | {"LC_ALL": "C"}  # whatever locales there are, and no translated messages
+        arguments: dict[str, Any] = {"cwd": directory, "env": environment, "start_new_session": True}
         if self._account is not None:
             arguments |= {"user": self._account.uid, "group": self._account.gid, "extra_groups": []}
         return arguments
