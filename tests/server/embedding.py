@@ -4,6 +4,7 @@ import os
 import selectors
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -38,10 +39,10 @@ server.stop()
 class Owner:
     """Another process that starts an EmbeddedPostgres in `data_dir`, from construction until `stop` or `kill`."""
 
-    def __init__(self, data_dir: Path, *, user: int | None = None) -> None:
-        """`user` is the uid that the process takes; None stays with ours."""
+    def __init__(self, data_dir: Path, *, user: int | None = None, within: Sequence[str] = ()) -> None:
+        """`user` is the uid that the process takes; None stays with ours. `within` is a command that runs it."""
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _OWNER, str(data_dir), str(user or 0)],
+            [*within, sys.executable, "-c", _OWNER, str(data_dir), str(user or 0)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/",
         )  # fmt: skip
         assert self.process.stdout is not None

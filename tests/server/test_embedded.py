@@ -142,6 +142,23 @@ def test_starts_when_the_old_pid_belongs_to_somebody_else_now(server: EmbeddedPo
         bystander.wait()
 
 
+def test_a_container_gives_the_same_pid_again(data_dir: Path) -> None:
+    """What the one before wrote must not be taken for what this one says."""
+    container = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if subprocess.run([*container, "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip("cannot make a process namespace here, as a container has; root can")
+    Owner(data_dir, within=container).stop()
+    with Owner(data_dir, within=container) as killed:
+        killed.kill()
+    # Recovery takes a second, in which nothing is ready.
+    (data_dir / "postgres" / "recovery.signal").touch()
+    with (data_dir / "postgres" / "postgresql.auto.conf").open("a") as settings:
+        settings.write("restore_command = 'sleep 1; false'\n")
+    with Owner(data_dir, within=container) as owner:
+        assert owner.postmaster_pid == killed.postmaster_pid
+        assert execute(owner.conninfo, "SELECT true")
+
+
 @pytest.mark.parametrize("name", ["with spaces, a 'quote' and \"two\"", "d" * 60 + "/" + "e" * 60, "ünïcödé \\ $HOME"])
 def test_any_path_will_do(data_dir: Path, name: str) -> None:
     server = EmbeddedPostgres(data_dir / name)

@@ -59,6 +59,7 @@ class EmbeddedPostgres:
         self._data_dir = data_dir.resolve()
         self._major = major
         self._pgdata = self._data_dir / "postgres"
+        self._pid_file = self._pgdata / "postmaster.pid"
         self.log_file = self._data_dir / "postgres.log"
         self._binaries = Path()
         self._account: Account | None = None
@@ -216,19 +217,23 @@ class EmbeddedPostgres:
             "log_checkpoints": "off",  # two lines every five minutes, for ever
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        stale = _changed(self._pid_file)
         with self.log_file.open("ab") as output:
             self._process = psutil.Popen(
                 [self._binaries / "postgres", "-D", self._pgdata, *options],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, **self._confinement(self._pgdata),
             )  # fmt: skip
-            self._await_ready(self._process, log_start=output.tell())
+            self._await_ready(self._process, stale, log_start=output.tell())
 
-    def _await_ready(self, process: psutil.Popen, log_start: int) -> None:
-        """Wait until PostgreSQL answers; for as long as it lives, since crash recovery takes its time."""
+    def _await_ready(self, process: psutil.Popen, stale: int, log_start: int) -> None:
+        """Wait until PostgreSQL answers; for as long as it lives, since crash recovery takes its time.
+
+        `stale` is when the postmaster.pid that it found was written: in a container, the one before had the same pid.
+        """
         next_word = time.monotonic() + _PATIENCE
         while not self._stopping.is_set():
             # As pg_ctl does: PostgreSQL writes its state as the eighth line when it changes.
-            lines = _read_lines(self._pgdata / "postmaster.pid")
+            lines = _read_lines(self._pid_file) if _changed(self._pid_file) != stale else []
             if len(lines) >= 8 and lines[0] == str(process.pid) and lines[7].strip() == "ready":
                 log.info("PostgreSQL %d (pid %d) is ready in %s", self._major, process.pid, self._pgdata)
                 return
@@ -252,7 +257,7 @@ class EmbeddedPostgres:
         """Stop every PostgreSQL process that runs in the data directory: an owner that was killed left it behind."""
         # Once more: before the end of its postmaster, a backend may have started another process.
         while found := _processes_in(self._pgdata):
-            first_lines = _read_lines(self._pgdata / "postmaster.pid")[:1]
+            first_lines = _read_lines(self._pid_file)[:1]
             postmasters = [process for process in found if [str(process.pid)] == first_lines]
             for process in postmasters:
                 log.warning("stopping the PostgreSQL (pid %d) that a killed checkpointd left behind", process.pid)
@@ -260,10 +265,9 @@ class EmbeddedPostgres:
             for process in found:
                 _end(process, _STOP_ORPHAN)
         # PostgreSQL takes its own stale files away, unless their pid has been given to another process meanwhile.
-        pid_file = self._pgdata / "postmaster.pid"
-        pid = next(iter(_read_lines(pid_file)), "")
+        pid = next(iter(_read_lines(self._pid_file)), "")
         if pid.isdecimal() and psutil.pid_exists(int(pid)):
-            pid_file.unlink()
+            self._pid_file.unlink()
             (self._pgdata / f".s.PGSQL.{_PORT}.lock").unlink(missing_ok=True)
 
     def _confinement(self, directory: Path) -> dict[str, Any]:
@@ -344,6 +348,14 @@ def _read_lines(path: Path) -> list[str]:
         return path.read_text(errors="replace").splitlines()
     except FileNotFoundError:
         return []
+
+
+def _changed(path: Path) -> int:
+    """When a file was last written, in nanoseconds; 0 if it is not there."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _last_words(output: str) -> str:
