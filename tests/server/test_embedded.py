@@ -199,6 +199,16 @@ def test_an_interrupted_making_leaves_nothing(data_dir: Path) -> None:
     server.stop()
 
 
+def test_a_volume_that_was_opened_to_a_group_is_closed_again(server: EmbeddedPostgres, data_dir: Path) -> None:
+    server.stop()
+    for path in (data_dir / "postgres").rglob("*"):
+        path.chmod(path.stat().st_mode | 0o070)
+    (data_dir / "postgres").chmod(0o2770)
+    server.start()
+    assert answers(server)
+    assert (data_dir / "postgres").stat().st_mode & 0o777 == 0o700
+
+
 def test_a_large_log_is_set_aside(server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "_LOG_LIMIT", 100)
     server.stop()

@@ -169,6 +169,8 @@ class EmbeddedPostgres:
                     f"{self._major}: dump it with the checkpointd that made it and load it into a new directory, "
                     "as docs/deployment.md describes"
                 )
+            # PostgreSQL insists, and an orchestrator that gives a volume to a group opens all that is in it.
+            self._pgdata.chmod(0o700)
             return
         for half_made in self._data_dir.glob("initdb-*"):
             shutil.rmtree(half_made, ignore_errors=True)
