@@ -221,11 +221,12 @@ class EmbeddedPostgres:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         stale = _changed(self._pid_file)
         with self.log_file.open("ab") as output:
+            log_start = output.tell()  # before PostgreSQL moves it
             self._process = psutil.Popen(
                 [self._binaries / "postgres", "-D", self._pgdata, *options],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, **self._confinement(self._pgdata),
             )  # fmt: skip
-            self._await_ready(self._process, stale, log_start=output.tell())
+            self._await_ready(self._process, stale, log_start)
 
     def _await_ready(self, process: psutil.Popen, stale: int, log_start: int) -> None:
         """Wait until PostgreSQL answers; for as long as it lives, since crash recovery takes its time.
