@@ -6,7 +6,7 @@ checkpoint, value and write is named once, as the statement needs it.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from checkpointd.engine import validate
 from checkpointd.engine.arrays import INT4, INT8, CheckpointRows, Rows, ThreadRows, ValueRows, WriteRows, cells
@@ -24,7 +24,8 @@ _SEQUENCED = 2
 @dataclass(slots=True)
 class _Row:
     key: tuple[object, ...]
-    parts: list[bytes]
+    lasting: list[bytes]  # the cells that stay as first put, when the row is put again in one batch
+    content: list[bytes]  # the cells that become those of the last put
     op: int = 0  # the place, within its commit, of the op that stores it
 
 
@@ -69,7 +70,7 @@ def _add_checkpoint(commit: Commit, number: int, put: CheckpointPut) -> None:
     for channel, value in checkpoint.channel_values.items():
         version, data = versions[channel], value.data
         row = (encoded_namespace, channel.encode(), version.encode(), value.encoding.encode(), data)
-        commit.values.append(_Row((namespace, channel, version), cells(ValueRows.columns[_NUMBERED:], row)))
+        commit.values.append(_Row((namespace, channel, version), cells(ValueRows.columns[_NUMBERED:], row), []))
         commit.size += len(data)
     run_id = metadata.get("run_id")
     # What has a column of its own leaves the message; the rest, with fields that only newer clients know, is the body.
@@ -77,18 +78,22 @@ def _add_checkpoint(commit: Commit, number: int, put: CheckpointPut) -> None:
     checkpoint.ClearField("channel_versions")
     checkpoint.ClearField("channel_values")
     body = checkpoint.SerializeToString()
-    row_cells = (
-        encoded_namespace,
-        checkpoint_id.encode(),
-        put.parent_checkpoint_id.encode() or None,
+    lasting = (encoded_namespace, checkpoint_id.encode(), put.parent_checkpoint_id.encode() or None)
+    content = (
         run_id.encode() if isinstance(run_id, str) else None,
         json.dumps(versions).encode(),
         put.metadata.json.encode() or b"{}",
         put.metadata.native.SerializeToString() if put.metadata.HasField("native") else None,
         body,
     )
+    middle = _SEQUENCED + len(lasting)
     commit.checkpoints.append(
-        _Row((namespace, checkpoint_id), cells(CheckpointRows.columns[_SEQUENCED:], row_cells), number)
+        _Row(
+            (namespace, checkpoint_id),
+            cells(CheckpointRows.columns[_SEQUENCED:middle], lasting),
+            cells(CheckpointRows.columns[middle:], content),
+            number,
+        )
     )
     commit.size += len(body) + len(put.metadata.json)
 
@@ -102,7 +107,7 @@ def _add_writes(commit: Commit, number: int, put: WritesPut) -> None:
         data = write.value.data
         row = (*of_task, INT4(write.idx), task_path, write.channel.encode(), write.value.encoding.encode(), data)
         key = (namespace, checkpoint_id, task_id, write.idx)
-        commit.writes.append(_Row(key, cells(WriteRows.columns[_SEQUENCED:], row), number))
+        commit.writes.append(_Row(key, [], cells(WriteRows.columns[_SEQUENCED:], row), number))
         commit.size += len(data)
 
 
@@ -127,9 +132,9 @@ class Batch:
         thread = self._threads.setdefault((commit.tenant, commit.thread_id), _Thread(len(self._threads) + 1))
         for row in commit.checkpoints:
             key = (thread.number, *row.key)
-            # Put again: the place in the thread is the first one's, the content the last one's.
-            place = self._checkpoints[key][1] if key in self._checkpoints else thread.ops + row.op
-            self._checkpoints[key] = (thread, place, row)
+            first = self._checkpoints.setdefault(key, (thread, thread.ops + row.op, row))
+            if first[2] is not row:
+                self._checkpoints[key] = (thread, first[1], replace(row, lasting=first[2].lasting))
         for row in commit.values:
             self._values.setdefault((thread.number, *row.key), (thread, row))
         for row in commit.writes:
@@ -146,7 +151,7 @@ class Batch:
         for rows, entries in ((checkpoints, self._checkpoints), (writes, self._writes)):
             for thread, place, row in entries.values():
                 numbers = (INT4(thread.number), INT8(thread.ops - place))
-                rows.add(cells(rows.columns[:_SEQUENCED], numbers) + row.parts)
+                rows.add([*cells(rows.columns[:_SEQUENCED], numbers), *row.lasting, *row.content])
         for thread, row in self._values.values():
-            values.add(cells(ValueRows.columns[:_NUMBERED], (INT4(thread.number),)) + row.parts)
+            values.add(cells(ValueRows.columns[:_NUMBERED], (INT4(thread.number),)) + row.lasting)
         return {"threads": threads, "checkpoints": checkpoints, "values": values, "writes": writes}

@@ -64,7 +64,10 @@ class Checkpoints:
         return CommitResponse(checkpoint_sequences=await self._commit(tenant, request.thread_id, ops))
 
     async def _commit(self, tenant: str, thread_id: str, ops: Sequence[Op]) -> list[int]:
-        return await self._committer.commit(prepare(tenant, thread_id, ops))
+        commit = prepare(tenant, thread_id, ops)
+        if not commit.checkpoints and not commit.writes:
+            return []
+        return await self._committer.commit(commit)
 
     async def get_checkpoint(self, tenant: str, request: GetCheckpointRequest) -> GetCheckpointResponse:
         validate.checkpoint_key(request.thread_id, request.checkpoint_ns, request.checkpoint_id)
@@ -86,6 +89,8 @@ class Checkpoints:
         validate.json_object("metadata_filter", request.metadata_filter)
         if request.limit < 0:
             raise InvalidField("limit", f"is {request.limit}; give it 0 or more, or leave it out for all")
+        if request.view not in CheckpointView.values():
+            raise InvalidField("view", f"is {request.view}, which this server does not know")
         scope = "thread" if request.thread_id else "tenant"
         parameters: dict[str, object] = {
             "tenant": tenant,

@@ -21,6 +21,7 @@ ENCODING_BYTES = 64
 TIMESTAMP_BYTES = 64
 METADATA_BYTES = 1 << 20
 RUN_ID_BYTES = 255
+NUMBER_DIGITS = 4300  # Python's own limit for integers
 MAX_ITEMS = 1000
 MAX_PAGE_SIZE = 1000
 
@@ -50,9 +51,10 @@ def thread_id(value: str, field: str = "thread_id") -> None:
 
 def items(field: str, values: Iterable[str], max_bytes: int, min_bytes: int = 1) -> list[str]:
     """Check a list of strings and return it without repetitions, in order."""
-    unique = list(dict.fromkeys(values))
-    if len(unique) > MAX_ITEMS:
-        raise InvalidField(field, f"has {len(unique)} entries; give it at most {MAX_ITEMS}")
+    entries = list(values)
+    if len(entries) > MAX_ITEMS:
+        raise InvalidField(field, f"has {len(entries)} entries; give it at most {MAX_ITEMS}")
+    unique = list(dict.fromkeys(entries))
     for value in unique:
         text(field, value, max_bytes, min_bytes)
     return unique
@@ -80,6 +82,16 @@ def checkpoint_put(put: CheckpointPut) -> None:
         if channel not in versions:
             raise InvalidField("put.checkpoint.channel_values", f"has a value of {channel!r}, which has no version")
         _value("put.checkpoint.channel_values value", value)
+    for node, seen in checkpoint.versions_seen.items():
+        text("put.checkpoint.versions_seen key", node, CHANNEL_BYTES, 0)
+        for channel, version in seen.versions.items():
+            text("put.checkpoint.versions_seen channel", channel, CHANNEL_BYTES, 0)
+            text("put.checkpoint.versions_seen version", version, VERSION_BYTES, 0)
+    for channel in checkpoint.updated_channels.names:
+        text("put.checkpoint.updated_channels.names", channel, CHANNEL_BYTES, 0)
+    for key, value in checkpoint.extra.items():
+        text("put.checkpoint.extra key", key, CHANNEL_BYTES, 0)
+        _value("put.checkpoint.extra value", value)
 
 
 def writes_put(put: WritesPut) -> None:
@@ -148,7 +160,9 @@ def _refuse_number(name: str) -> NoReturn:
 
 
 def _finite(digits: str) -> float:
+    """A number as PostgreSQL's numeric takes it too: not too large, too small, or too long."""
     number = float(digits)
-    if math.isinf(number):
-        raise ValueError(f"{digits[:40]} is too large a number")
+    _, _, exponent = digits.lower().partition("e")
+    if math.isinf(number) or len(digits) > NUMBER_DIGITS or abs(int(exponent or 0)) > NUMBER_DIGITS:
+        raise ValueError(f"the number {digits[:40]} has too many digits or too large an exponent")
     return number

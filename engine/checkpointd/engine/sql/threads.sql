@@ -57,7 +57,7 @@ SELECT count(*) FROM gone_checkpoints WHERE NOT hidden
 
 -- name: copy_thread
 -- One statement, so that the copy is of one moment. Returns whether the source exists, and whether the target holds
--- checkpoints that the source does not, in which case nothing is copied.
+-- checkpoints that the source does not, or not at the same place, in which case nothing is copied.
 WITH source AS (
     SELECT * FROM checkpointd.threads WHERE tenant = %(tenant)s AND thread_id = %(source)s
 ),
@@ -67,6 +67,7 @@ own AS (
         SELECT FROM checkpointd.checkpoints AS original
         WHERE original.tenant = target.tenant AND original.thread_id = %(source)s
             AND original.checkpoint_ns = target.checkpoint_ns AND original.checkpoint_id = target.checkpoint_id
+            AND original.seq = target.seq
     )
     LIMIT 1
 ),

@@ -115,8 +115,9 @@ class CheckpointsServicer(object):
     def ListCheckpoints(self, request, context):
         """ListCheckpoints streams checkpoints, newest commit first within a thread. Without a thread_id it walks all threads
         of the tenant by checkpoint id, greatest first, because threads have no common sequence. No thread or no match
-        gives an empty stream. The list is read in pages while it is consumed: checkpoints committed after the call began
-        do not appear, those deleted meanwhile may or may not.
+        gives an empty stream. The list is read in pages while it is consumed: in a list of one
+        thread, checkpoints committed after the call began do not appear; in a list of all threads they may; those deleted
+        meanwhile may or may not.
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is too long or not well formed, or limit is negative.

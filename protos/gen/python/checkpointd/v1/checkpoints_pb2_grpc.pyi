@@ -222,8 +222,9 @@ class CheckpointsStub(typing.Generic[_CheckpointsPutCheckpointType, _Checkpoints
     ListCheckpoints: _CheckpointsListCheckpointsType
     """ListCheckpoints streams checkpoints, newest commit first within a thread. Without a thread_id it walks all threads
     of the tenant by checkpoint id, greatest first, because threads have no common sequence. No thread or no match
-    gives an empty stream. The list is read in pages while it is consumed: checkpoints committed after the call began
-    do not appear, those deleted meanwhile may or may not.
+    gives an empty stream. The list is read in pages while it is consumed: in a list of one
+    thread, checkpoints committed after the call began do not appear; in a list of all threads they may; those deleted
+    meanwhile may or may not.
 
     Errors:
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is too long or not well formed, or limit is negative.
@@ -326,8 +327,9 @@ class CheckpointsServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[collections.abc.Iterator[checkpointd.v1.checkpoints_pb2.ListCheckpointsResponse], collections.abc.AsyncIterator[checkpointd.v1.checkpoints_pb2.ListCheckpointsResponse]]:
         """ListCheckpoints streams checkpoints, newest commit first within a thread. Without a thread_id it walks all threads
         of the tenant by checkpoint id, greatest first, because threads have no common sequence. No thread or no match
-        gives an empty stream. The list is read in pages while it is consumed: checkpoints committed after the call began
-        do not appear, those deleted meanwhile may or may not.
+        gives an empty stream. The list is read in pages while it is consumed: in a list of one
+        thread, checkpoints committed after the call began do not appear; in a list of all threads they may; those deleted
+        meanwhile may or may not.
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is too long or not well formed, or limit is negative.

@@ -158,7 +158,9 @@ class Checkpoint(google.protobuf.message.Message):
 
     @property
     def versions_seen(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, Global___ChannelVersions]:
-        """versions_seen says, for each node, which version of each of its trigger channels it has consumed."""
+        """versions_seen says, for each node, which version of each of its trigger channels it has consumed. Node names have at
+        most 1024 bytes.
+        """
 
     @property
     def updated_channels(self) -> Global___ChannelNames:
@@ -177,7 +179,9 @@ class Checkpoint(google.protobuf.message.Message):
 
     @property
     def extra(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, Global___Value]:
-        """extra carries what else the writer keeps on its checkpoint object, by key, so that it comes back complete."""
+        """extra carries what else the writer keeps on its checkpoint object, by key, so that it comes back complete. Keys have
+        at most 1024 bytes.
+        """
 
     def __init__(
         self,
@@ -261,7 +265,7 @@ class Metadata(google.protobuf.message.Message):
     at. Keys with a meaning: `source` ("input", "loop", "update" or "fork"), `step` (-1 for the first input), `parents`
     (namespace to checkpoint id), `run_id` (see DeleteRuns; a string of at most 255 bytes) and
     `counters_since_delta_snapshot` (names the channels that are rebuilt from history, see GetChannelHistory). NaN,
-    infinities, `\\u0000` and lone surrogates are refused.
+    infinities, numbers beyond double precision or 4300 digits, `\\u0000` and lone surrogates are refused.
     """
     @property
     def native(self) -> Global___Value:

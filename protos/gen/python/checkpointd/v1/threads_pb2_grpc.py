@@ -104,12 +104,13 @@ class ThreadsServicer(object):
 
     def CopyThread(self, request, context):
         """CopyThread copies a thread, complete and as of one moment, to another id: same checkpoint ids, same order.
-        Repeating it is safe: a target that holds nothing but checkpoints of the source is completed.
+        Repeating it is safe: a target that holds nothing but checkpoints of the source, in their places, is completed.
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is empty, too long, or not well formed, or both are the same.
         * `NOT_FOUND`, reason `THREAD_NOT_FOUND`: the source does not exist.
-        * `ALREADY_EXISTS`, reason `THREAD_EXISTS`: the target holds checkpoints that the source does not.
+        * `ALREADY_EXISTS`, reason `THREAD_EXISTS`: the target holds checkpoints that the source does not, or in another
+        order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

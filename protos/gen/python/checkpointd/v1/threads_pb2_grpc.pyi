@@ -207,12 +207,13 @@ class ThreadsStub(typing.Generic[_ThreadsGetThreadType, _ThreadsListThreadsType,
 
     CopyThread: _ThreadsCopyThreadType
     """CopyThread copies a thread, complete and as of one moment, to another id: same checkpoint ids, same order.
-    Repeating it is safe: a target that holds nothing but checkpoints of the source is completed.
+    Repeating it is safe: a target that holds nothing but checkpoints of the source, in their places, is completed.
 
     Errors:
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is empty, too long, or not well formed, or both are the same.
     * `NOT_FOUND`, reason `THREAD_NOT_FOUND`: the source does not exist.
-    * `ALREADY_EXISTS`, reason `THREAD_EXISTS`: the target holds checkpoints that the source does not.
+    * `ALREADY_EXISTS`, reason `THREAD_EXISTS`: the target holds checkpoints that the source does not, or in another
+      order.
     """
 
     PruneThreads: _ThreadsPruneThreadsType
@@ -307,12 +308,13 @@ class ThreadsServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[checkpointd.v1.threads_pb2.CopyThreadResponse, collections.abc.Awaitable[checkpointd.v1.threads_pb2.CopyThreadResponse]]:
         """CopyThread copies a thread, complete and as of one moment, to another id: same checkpoint ids, same order.
-        Repeating it is safe: a target that holds nothing but checkpoints of the source is completed.
+        Repeating it is safe: a target that holds nothing but checkpoints of the source, in their places, is completed.
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is empty, too long, or not well formed, or both are the same.
         * `NOT_FOUND`, reason `THREAD_NOT_FOUND`: the source does not exist.
-        * `ALREADY_EXISTS`, reason `THREAD_EXISTS`: the target holds checkpoints that the source does not.
+        * `ALREADY_EXISTS`, reason `THREAD_EXISTS`: the target holds checkpoints that the source does not, or in another
+          order.
         """
 
     @abc.abstractmethod
