@@ -16,6 +16,7 @@ from checkpointd.client.connection import Connection
 from checkpointd.client.fork import gate
 from checkpointd.client.retry import Attempts
 from checkpointd.client.rpcs import Operation, Result
+from checkpointd.client.status import INTERRUPTED, CallFailed, Status
 
 
 def call(connection: Connection, operation: Operation[Result]) -> Result:
@@ -24,15 +25,15 @@ def call(connection: Connection, operation: Operation[Result]) -> Result:
     while True:
         try:
             with gate:
-                response = connection.begin(
+                response = connection.attempt(
                     lambda stubs: operation.rpc.method(stubs)(
                         operation.request, timeout=attempts.time_left(), metadata=connection.metadata
                     )
                 )
             return operation.rpc.read(response)
-        except grpc.RpcError as failure:
-            pause = attempts.pause_after(failure)
-        connection.closed.wait(pause)
+        except CallFailed as failure:
+            status = failure.status
+        connection.closed.wait(attempts.pause_after(status))
 
 
 async def acall(connection: Connection, operation: Operation[Result]) -> Result:
@@ -41,31 +42,38 @@ async def acall(connection: Connection, operation: Operation[Result]) -> Result:
     while True:
         try:
             return operation.rpc.read(await _answer(connection, operation, attempts.time_left()))
-        except grpc.RpcError as failure:
-            pause = attempts.pause_after(failure)
-        await asyncio.sleep(pause)
+        except CallFailed as failure:
+            status = failure.status
+        await asyncio.sleep(attempts.pause_after(status))
 
 
 async def _answer(connection: Connection, operation: Operation[Any], timeout: float | None) -> Any:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Any] = loop.create_future()
 
-    def deliver(ended: grpc.Future[Any]) -> None:
+    def deliver(response: Any, status: Status | None) -> None:
         if answer.done():
             return  # cancelled meanwhile
-        if failure := ended.exception():
-            answer.set_exception(failure)
+        if status:
+            answer.set_exception(CallFailed(status))
         else:
-            answer.set_result(ended.result())
+            answer.set_result(response)
 
     def end(ended: grpc.Future[Any]) -> None:  # in a thread of gRPC's
+        response, status = None, None
+        try:
+            response = ended.result()
+        except grpc.RpcError as failure:
+            status = Status.of(failure)
+        except grpc.FutureCancelledError:
+            status = INTERRUPTED
         gate.leave()
         with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
-            loop.call_soon_threadsafe(deliver, ended)
+            loop.call_soon_threadsafe(deliver, response, status)
 
     gate.enter()
     try:
-        under_way = connection.begin(
+        under_way = connection.attempt(
             lambda stubs: operation.rpc.method(stubs).future(
                 operation.request, timeout=timeout, metadata=connection.metadata
             )

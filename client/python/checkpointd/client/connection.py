@@ -10,7 +10,8 @@ import grpc
 from grpc.experimental import ChannelOptions
 
 from checkpointd.client.errors import ClientClosed, InvalidRequest
-from checkpointd.client.fork import gate
+from checkpointd.client.fork import gate, keep_for_ever
+from checkpointd.client.status import INTERRUPTED, CallFailed, Status
 from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsStub
 from checkpointd.v1.threads_pb2_grpc import ThreadsStub
 
@@ -35,27 +36,7 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     (ChannelOptions.SingleThreadedUnaryStream, 1),
 )
 
-Begun = TypeVar("Begun")
-
-_inherited: list[object] = []
-
-
-def keep_inherited(thing: object) -> None:
-    """In the child of a fork: keep a channel or call of the parent's for ever, since gRPC would act on its end."""
-    _inherited.append(thing)
-
-
-class Interrupted(grpc.RpcError):
-    """The channel was closed under a call that was about to begin."""
-
-    def code(self) -> grpc.StatusCode:
-        return grpc.StatusCode.CANCELLED
-
-    def details(self) -> str:
-        return "the channel was closed"
-
-    def trailing_metadata(self) -> tuple[()]:
-        return ()
+Result = TypeVar("Result")
 
 
 class Stubs(NamedTuple):
@@ -66,10 +47,6 @@ class Stubs(NamedTuple):
     threads: ThreadsStub
     process: int
 
-    def of_this_process(self) -> bool:
-        """Whether this process opened the channel, and did not inherit it in a fork."""
-        return self.process == os.getpid()
-
 
 class Connection:
     """What clients share: where the server is, whose data they see, how long a call may take, and the channel.
@@ -79,51 +56,38 @@ class Connection:
 
     def __init__(self, target: str, *, tenant: str, timeout: float | None) -> None:
         if not target:
-            raise InvalidRequest("target is empty; give it the server's host:port", metadata={"field": "target"})
+            raise _refused("target", target, "give it the server's host:port")
         if not _TENANT.fullmatch(tenant):
-            raise InvalidRequest(
-                f"tenant is {tenant!r}; give it 1 to 64 characters of A-Z a-z 0-9 . _ -", metadata={"field": "tenant"}
-            )
+            raise _refused("tenant", tenant, "give it 1 to 64 characters of A-Z a-z 0-9 . _ -")
         if timeout is not None and not timeout > 0:
-            raise InvalidRequest(
-                f"timeout is {timeout!r}; give it a number of seconds above 0, or None to wait for ever",
-                metadata={"field": "timeout"},
-            )
+            raise _refused("timeout", timeout, "give it a number of seconds above 0, or None to wait for ever")
         self.target = target
         self.timeout = timeout
         self.metadata = (("checkpointd-tenant", tenant),)
-        self._stubs: Stubs | None = None
-        self._lock = threading.Lock()
         # Set when closed; waiting for it is how a call pauses between attempts.
         self.closed = threading.Event()
+        self._stubs: Stubs | None = None
+        self._lock = threading.Lock()
         gate.add(self)
 
     def stubs(self) -> Stubs:
-        """The stubs of this process's channel. To be called, and used, inside the gate only."""
+        """The stubs of this process's channel. To be called, and used, inside the gate."""
         return self._stubs or self._open()
 
-    def begin(self, start: Callable[[Stubs], Begun]) -> Begun:
-        """Start a call. To be called inside the gate."""
+    def attempt(self, act: Callable[[Stubs], Result]) -> Result:
+        """Do something with gRPC, inside the gate. Raises CallFailed for what gRPC raises."""
         stubs = self.stubs()
         try:
-            return start(stubs)
+            return act(stubs)
+        except grpc.RpcError as failure:
+            status = Status.of(failure)
         except ValueError:
-            # What gRPC says when the channel was closed since the line above.
+            # What gRPC says of a channel that was closed since the line above.
             if stubs is self._stubs:
                 raise
-            raise Interrupted from None
-
-    def _open(self) -> Stubs:
-        with self._lock:
-            if self.closed.is_set():
-                raise ClientClosed("the client is closed", server=self.target)
-            if self._stubs is None:
-                # Channels with the same options share connections. The process id, as an option that gRPC does not
-                # know, keeps a child from being given its parent's.
-                process = os.getpid()
-                channel = grpc.insecure_channel(self.target, (*_OPTIONS, ("checkpointd.process", process)))
-                self._stubs = Stubs(channel, CheckpointsStub(channel), ThreadsStub(channel), process)
-            return self._stubs
+            status = INTERRUPTED
+        # Outside of the handlers: gRPC's exception holds its call, which so ends here, inside the gate.
+        raise CallFailed(status)
 
     def close(self) -> None:
         """Close the channel. Calls under way fail with ClientClosed. Closing twice is allowed."""
@@ -141,9 +105,38 @@ class Connection:
     def forget(self) -> None:
         """In the child of a fork: leave the parent's channel alone and start without one."""
         self._lock = threading.Lock()
-        closed, self.closed = self.closed, threading.Event()
-        if closed.is_set():
+        was_closed, self.closed = self.closed.is_set(), threading.Event()
+        if was_closed:
             self.closed.set()
-        if self._stubs is not None:
-            keep_inherited(self._stubs)
-            self._stubs = None
+        stubs, self._stubs = self._stubs, None
+        keep_for_ever(stubs)
+
+    def _open(self) -> Stubs:
+        with self._lock:
+            if self.closed.is_set():
+                raise ClientClosed("the client is closed", server=self.target)
+            if self._stubs is None:
+                process = os.getpid()
+                _keep_grpc_up(process)
+                # Channels with the same options share connections. The process id, as an option that gRPC does not
+                # know, keeps a child from being given its parent's.
+                channel = grpc.insecure_channel(self.target, (*_OPTIONS, ("checkpointd.process", process)))
+                self._stubs = Stubs(channel, CheckpointsStub(channel), ThreadsStub(channel), process)
+            return self._stubs
+
+
+_kept_up: dict[int, grpc.Channel] = {}
+
+
+def _keep_grpc_up(process: int) -> None:
+    """Open a channel that is never used and never closed.
+
+    gRPC shuts itself down with its last channel, and a child that is forked around that time waits for ever for the
+    shutdown to end. One in twenty did, when a client was closed right before the fork.
+    """
+    if process not in _kept_up:
+        _kept_up[process] = grpc.insecure_channel("unix:/dev/null")
+
+
+def _refused(field: str, value: object, advice: str) -> InvalidRequest:
+    return InvalidRequest(f"{field} is {value!r}; {advice}", reason="INVALID_FIELD", metadata={"field": field})

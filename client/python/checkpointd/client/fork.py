@@ -20,6 +20,14 @@ _PATIENCE = 1.0
 _LAST_PATIENCE = 5.0
 
 
+_kept: list[object] = []
+
+
+def keep_for_ever(inherited: object) -> None:
+    """In a child: never let go of a channel or a call of the parent's, since gRPC would act on its end."""
+    _kept.append(inherited)
+
+
 class Forkable(Protocol):
     """Something with a channel."""
 

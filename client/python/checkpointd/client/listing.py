@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncGenerator, Iterator
 
 import grpc
 
-from checkpointd.client.connection import Connection, Interrupted, keep_inherited
-from checkpointd.client.fork import gate
-from checkpointd.client.retry import Attempts, is_transient
-from checkpointd.v1.checkpoints_pb2 import ListCheckpointsRequest
+from checkpointd.client.connection import Connection, Stubs
+from checkpointd.client.fork import gate, keep_for_ever
+from checkpointd.client.retry import Attempts
+from checkpointd.client.status import INTERRUPTED, CallFailed, Status
+from checkpointd.v1.checkpoints_pb2 import ListCheckpointsRequest, ListCheckpointsResponse
 from checkpointd.v1.core_pb2 import CheckpointTuple
 
 # An event loop takes checkpoints from a stream in a worker thread, several at a time because each time costs a change
@@ -28,9 +30,9 @@ def each(connection: Connection, request: ListCheckpointsRequest) -> Iterator[Ch
                     reading.count(found[0])
                     yield found[0]
             return
-        except grpc.RpcError as failure:
-            pause = reading.pause_after(failure)
-        connection.closed.wait(pause)
+        except CallFailed as failure:
+            status = failure.status
+        connection.closed.wait(reading.pause_after(status))
 
 
 async def aeach(connection: Connection, request: ListCheckpointsRequest) -> AsyncGenerator[CheckpointTuple]:
@@ -46,9 +48,9 @@ async def aeach(connection: Connection, request: ListCheckpointsRequest) -> Asyn
                         yield one
                     at_a_time = min(2 * at_a_time, _MOST_AT_A_TIME)
             return
-        except grpc.RpcError as failure:
-            pause = reading.pause_after(failure)
-        await asyncio.sleep(pause)
+        except CallFailed as failure:
+            status = failure.status
+        await asyncio.sleep(reading.pause_after(status))
 
 
 class _Reading:
@@ -78,13 +80,13 @@ class _Reading:
         self._taken += 1
         self._last = found.checkpoint.id
 
-    def pause_after(self, failure: grpc.RpcError) -> float:
+    def pause_after(self, status: Status) -> float:
         """Seconds to wait before `request`, which may have changed, is sent again. Raises when it can't be."""
         if not self._taken:
-            return self._attempts.pause_after(failure)
-        slowly_read = failure.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        if not self._can_go_on or not (slowly_read or is_transient(failure)):
-            raise self._attempts.error_of(failure) from failure
+            return self._attempts.pause_after(status)
+        slowly_read = status.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        if not self._can_go_on or not (slowly_read or status.is_transient()):
+            raise self._attempts.error(status)
         request = ListCheckpointsRequest()
         request.CopyFrom(self.request)
         request.before_checkpoint_id = self._last
@@ -92,43 +94,48 @@ class _Reading:
             request.limit -= self._taken
         self.request, self._taken = request, 0
         self._attempts = Attempts(self._connection)
-        return 0.0 if slowly_read else self._attempts.pause_after(failure)
+        return 0.0 if slowly_read else self._attempts.pause_after(status)
 
 
 class _Stream:
     """A list under way."""
 
     def __init__(self, connection: Connection, request: ListCheckpointsRequest, timeout: float | None) -> None:
-        with gate:
-            self._call = connection.begin(
-                lambda stubs: stubs.checkpoints.ListCheckpoints(request, timeout=timeout, metadata=connection.metadata)
-            )
-            self._stubs = connection.stubs()
         self._connection = connection
+        with gate:
+            self._stubs, self._call = connection.attempt(
+                lambda stubs: (
+                    stubs,
+                    stubs.checkpoints.ListCheckpoints(request, timeout=timeout, metadata=connection.metadata),
+                )
+            )
 
     def take(self, most: int) -> list[CheckpointTuple]:
         """The next checkpoints, at least one and at most so many; none at the end. Waits for them in this thread."""
         taken: list[CheckpointTuple] = []
         size = 0
-        with gate:
-            if self._connection.stubs() is not self._stubs:
-                raise Interrupted  # by a fork, of which this may even be the child
-            try:
-                while len(taken) < most and size < _BYTES_AT_A_TIME:
-                    found = next(self._call).checkpoint_tuple
-                    taken.append(found)
-                    size += found.ByteSize()
-            except StopIteration:
-                pass
-            except grpc.RpcError:
-                if not taken:
-                    raise  # otherwise the next call does
+        try:
+            while len(taken) < most and size < _BYTES_AT_A_TIME:
+                with gate:
+                    found = self._connection.attempt(self._next)
+                if found is None:
+                    break
+                taken.append(found.checkpoint_tuple)
+                size += found.ByteSize()
+        except CallFailed:
+            if not taken:
+                raise  # otherwise it is raised again when the next ones are taken
         return taken
+
+    def _next(self, stubs: Stubs) -> ListCheckpointsResponse | None:
+        if stubs is not self._stubs:
+            raise CallFailed(INTERRUPTED)  # by a fork, of which this may even be the child
+        return next(self._call, None)
 
     def close(self) -> None:
         """Cancel the call if it has not ended."""
         with gate:
-            if self._stubs.of_this_process():
+            if self._stubs.process == os.getpid():
                 self._call.cancel()
             else:
-                keep_inherited(self._call)
+                keep_for_ever(self._call)

@@ -1,6 +1,9 @@
-"""From a failed gRPC call to the error that the caller gets."""
+"""How a call failed: from what gRPC says to the error that the caller gets."""
+
+from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 import grpc
 
@@ -23,18 +26,51 @@ _KINDS: dict[grpc.StatusCode, type[errors.CheckpointdError]] = {
     grpc.StatusCode.UNIMPLEMENTED: errors.Unsupported,
 }
 
+# The request may succeed later, and every request of the contract can be repeated. A call that was CANCELLED, which
+# nobody here asked for, was broken off by a server that went away or by a fork of this process.
+_TRANSIENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
 # What gRPC itself says, without an ErrorInfo, of a message so large that the server does not look at it.
 _LARGER_THAN_MAX = re.compile(r"message larger than max \((\d+) vs\. (\d+)\)")
 
 
-def error_of(failure: grpc.RpcError, server: str, tried: str = "") -> errors.CheckpointdError:
-    """The error that says why a call to `server` failed; `tried` is what to add on how long it was tried."""
-    code = failure.code()
-    message = failure.details() or "the call failed without saying why"
-    reason, metadata = error_info(failure.trailing_metadata() or ())
-    if not reason and (sizes := _LARGER_THAN_MAX.search(message)):
-        size, limit = sizes.groups()
-        message = f"the message has {size} bytes and this server takes {limit}"
-        reason, metadata = "MESSAGE_TOO_LARGE", {"size": size, "limit": limit, "option": "--max-message-size"}
-    kind = errors.TooLarge if reason == "MESSAGE_TOO_LARGE" else _KINDS.get(code, errors.ServerFault)
-    return kind(f"{message}{tried}", code=code, reason=reason, metadata=metadata, server=server)
+class Status(NamedTuple):
+    """What is left of a call that failed, without gRPC's objects."""
+
+    code: grpc.StatusCode
+    message: str
+    reason: str = ""
+    metadata: dict[str, str] = {}  # noqa: RUF012  (a tuple's default, which nobody changes)
+
+    @classmethod
+    def of(cls, failure: grpc.RpcError) -> Status:
+        """The status of a call that gRPC says has failed."""
+        message = failure.details() or "the call failed without saying why"
+        reason, metadata = error_info(failure.trailing_metadata() or ())
+        if not reason and (sizes := _LARGER_THAN_MAX.search(message)):
+            size, limit = sizes.groups()
+            message = f"the message has {size} bytes and this server takes {limit}"
+            reason, metadata = "MESSAGE_TOO_LARGE", {"size": size, "limit": limit, "option": "--max-message-size"}
+        return cls(failure.code(), message, reason, metadata)
+
+    def is_transient(self) -> bool:
+        """Whether the same request may succeed if it is sent again."""
+        return self.code in _TRANSIENT
+
+    def error(self, server: str, tried: str = "") -> errors.CheckpointdError:
+        """The error for the caller; `tried` is what to add on how long it was tried."""
+        kind = _KINDS.get(self.code, errors.ServerFault)
+        if self.reason == "MESSAGE_TOO_LARGE":
+            kind = errors.TooLarge
+        return kind(f"{self.message}{tried}", code=self.code, reason=self.reason, metadata=self.metadata, server=server)
+
+
+class CallFailed(Exception):
+    """A call failed; another attempt may follow."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+INTERRUPTED = Status(grpc.StatusCode.CANCELLED, "the channel was closed")

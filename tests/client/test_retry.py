@@ -1,0 +1,90 @@
+"""Transient failures are tried again until the timeout, others never."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import grpc
+import pytest
+
+from checkpointd.client import AsyncClient, Client, DeadlineExceeded, NotFound, Unavailable
+from checkpointd.client.retry import pauses
+from tests.client.conftest import Either
+from tests.client.scripted_server import Failure, ScriptedServer, Waiting
+
+UNAVAILABLE = Failure(grpc.StatusCode.UNAVAILABLE, "the database is not available", "DATABASE_UNAVAILABLE")
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
+async def test_a_transient_failure_is_tried_again(
+    scripted: ScriptedServer, either: Either, code: grpc.StatusCode
+) -> None:
+    scripted.script.extend([Failure(code)] * 3)
+    thread = await either.call("get_thread", thread_id="t")
+    assert thread.thread.thread_id == "t"
+    assert len(scripted.calls) == 4
+
+
+async def test_another_failure_after_a_transient_one_is_the_last(scripted: ScriptedServer, either: Either) -> None:
+    scripted.script.extend([UNAVAILABLE, Failure(grpc.StatusCode.NOT_FOUND, "there is no thread")])
+    with pytest.raises(NotFound, match=r"there is no thread \(attempt 2, .* the database is not available\)"):
+        await either.call("get_thread", thread_id="t")
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+async def test_the_last_failure_says_server_time_and_reason(
+    scripted: ScriptedServer, kind: type[Client] | type[AsyncClient]
+) -> None:
+    for rpc in ("GetThread", "ListCheckpoints"):
+        scripted.answers[rpc] = lambda _, context: UNAVAILABLE.abort(context)
+    either = Either(kind(scripted.target, timeout=0.5))
+    for attempt in (
+        either.call("get_thread", thread_id="t"),
+        either.every("list_checkpoints"),
+        either.every("list_checkpoints", thread_id="t", checkpoint_ns=""),
+    ):
+        scripted.calls.clear()
+        with pytest.raises(Unavailable, match=r"the database is not available \(attempt \d+, 0\.\d s") as raised:
+            await attempt
+        assert (raised.value.reason, raised.value.server) == ("DATABASE_UNAVAILABLE", scripted.target)
+        assert f"(attempt {len(scripted.calls)}," in str(raised.value)
+    await either.close()
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+async def test_a_server_that_does_not_answer_in_time(
+    scripted: ScriptedServer, kind: type[Client] | type[AsyncClient]
+) -> None:
+    waiting = Waiting()
+    scripted.script.append(waiting)
+    either = Either(kind(scripted.target, timeout=0.3))
+    with pytest.raises(DeadlineExceeded, match=scripted.target):
+        await either.call("get_thread", thread_id="t")
+    assert await asyncio.to_thread(waiting.over.wait, 30)
+    await either.close()
+
+
+def test_a_call_waits_for_a_server_that_comes_back(scripted: ScriptedServer, client: Client) -> None:
+    client.get_thread(thread_id="t")
+    scripted.stop()
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(client.get_thread, thread_id="t")
+        with ScriptedServer(scripted.port) as back:
+            assert under_way.result().thread.thread_id == "t"
+            assert [call.rpc for call in back.calls] == ["GetThread"]
+
+
+async def test_a_task_waits_for_a_server_that_comes_back(scripted: ScriptedServer, async_client: AsyncClient) -> None:
+    await async_client.get_thread(thread_id="t")
+    scripted.stop()
+    under_way = asyncio.create_task(async_client.get_thread(thread_id="t"))
+    with ScriptedServer(scripted.port):
+        assert (await under_way).thread.thread_id == "t"
+
+
+def test_pauses_grow_to_a_bound_and_vary() -> None:
+    many = [list(islice(pauses(), 20)) for _ in range(50)]
+    assert all(0 <= pause <= 2.0 for series in many for pause in series)
+    assert all(series[0] <= 0.05 for series in many)
+    assert max(series[-1] for series in many) > 1.0
+    assert len({series[-1] for series in many}) > 1
