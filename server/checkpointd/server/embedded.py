@@ -95,7 +95,7 @@ class EmbeddedPostgres:
             self._stopping.clear()
             try:
                 self._binaries = _binaries(self._major)
-                self._lock = self._own_data_dir()
+                self._own_data_dir()
                 self._account = account_for(self._pgdata)
                 if self._account is not None:
                     let_in(self._account, self._pgdata, self._binaries.parent)
@@ -140,23 +140,20 @@ class EmbeddedPostgres:
             if self._lock is not None and not self._stopping.is_set():
                 self._launch()
 
-    def _own_data_dir(self) -> int:
-        """Lock the data directory and return the lock's descriptor."""
+    def _own_data_dir(self) -> None:
         # A system user has to pass through to its own part, which nobody else can open.
         self._data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-        lock = os.open(self._data_dir / "checkpointd.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock = os.open(self._data_dir / "checkpointd.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            owner = os.read(lock, 20).decode(errors="replace").strip() or "unknown"
-            os.close(lock)
+            owner = os.read(self._lock, 20).decode(errors="replace").strip() or "unknown"
             raise EmbeddedPostgresError(
                 f"the data directory {self._data_dir} is in use by another checkpointd (pid {owner}): "
                 "stop that one, or give this one a directory of its own with --data-dir"
             ) from None
-        os.truncate(lock, 0)
-        os.write(lock, f"{os.getpid()}\n".encode())
-        return lock
+        os.truncate(self._lock, 0)
+        os.write(self._lock, f"{os.getpid()}\n".encode())
 
     def _ensure_initialised(self) -> None:
         """Make the database files if there are none; refuse those of another major version."""
