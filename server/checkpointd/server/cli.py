@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-_NEEDED = ("grpc_health", "grpc_reflection", "grpc_status", "psycopg", "psycopg_pool")
+_NEEDED = ("grpc_health", "grpc_reflection", "grpc_status", "psutil", "psycopg", "psycopg_pool", "uvloop")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,7 +13,6 @@ from checkpointd.server.config import Config, describe
 from checkpointd.server.embedded import EmbeddedPostgresError
 from checkpointd.server.endpoint import ListenError
 from checkpointd.server.service import Service
-from checkpointd.server.unprivileged import NoAccountError
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ def run(config: Config) -> int:
         logging.getLogger(name).addFilter(_is_our_concern)
     try:
         uvloop.run(_serve(config))
-    except (StartupError, EmbeddedPostgresError, NoAccountError, ListenError) as error:
+    except (StartupError, EmbeddedPostgresError, ListenError) as error:
         print(f"checkpointd: {error}", file=sys.stderr)
         return 1
     return 0
