@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 
 from checkpointd.engine.batch import Batch, CheckpointKey, Commit
 from checkpointd.engine.database import Database
-from checkpointd.engine.errors import DatabaseReadOnly, DatabaseUnavailable
+from checkpointd.engine.errors import DatabaseFull, DatabaseReadOnly, DatabaseUnavailable
 from checkpointd.engine.sql import STATEMENTS
 
 # A batch ends at whichever comes first. The bytes bound what is copied at once and how long a small op waits for large
@@ -55,6 +55,8 @@ class _Lane:
         self._task = asyncio.create_task(self._run())
 
     def put(self, commit: Commit) -> asyncio.Future[Sequences]:
+        if self._task.done():
+            raise DatabaseUnavailable
         answer: asyncio.Future[Sequences] = asyncio.get_running_loop().create_future()
         self._waiting.append((commit, answer))
         self._wake.set()
@@ -98,7 +100,7 @@ class _Lane:
                 if not answer.done():
                     answer.set_result(sequences)
             return
-        if len(batch) > 1 and not isinstance(refusal, (DatabaseUnavailable, DatabaseReadOnly)):
+        if len(batch) > 1 and not isinstance(refusal, (DatabaseUnavailable, DatabaseReadOnly, DatabaseFull)):
             middle = len(batch) // 2
             await self._store(batch[:middle])
             await self._store(batch[middle:])
@@ -116,7 +118,10 @@ async def _execute(connection: AsyncConnection, commits: list[Commit]) -> Sequen
 
 
 def _copy(error: Exception) -> Exception:
-    twin = type(error).__new__(type(error), *error.args)
+    try:
+        twin = type(error).__new__(type(error), *error.args)
+    except TypeError:  # an exception that can't be made so must not end the lane
+        return error
     twin.__dict__.update(error.__dict__)
     twin.__cause__ = error.__cause__
     return twin

@@ -14,6 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 from checkpointd.engine import arrays
 from checkpointd.engine.errors import StartupError, translated
 from checkpointd.engine.migrations import migrate
+from checkpointd.engine.sql import STATEMENTS
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +41,8 @@ _CONNECTION_DEFAULTS = {
 class Database:
     """A PostgreSQL database that is ready for use: reachable, new enough, migrated.
 
-    Writes and reads have connections of their own, so that neither can starve the other.
+    Commits have connections of their own; reads and changes of whole threads share the others, of which changes take a
+    part only, so that none can starve another.
     """
 
     def __init__(self, conninfo: str, *, write_connections: int = 2, read_connections: int = 6) -> None:
@@ -68,13 +70,13 @@ class Database:
             ) from error
         async with connection:
             await check(connection)
+            await connection.execute(STATEMENTS["session"].encode())
             try:
                 await migrate(connection)
             except psycopg.errors.InsufficientPrivilege as error:
                 raise StartupError(
                     f"the role {connection.info.user!r} may not make the schema in {_where(self._conninfo)} "
-                    f"({_first_line(error)}); grant it CREATE on the database, or make it the owner of the schema "
-                    "'checkpointd'"
+                    f"({_first_line(error)}); grant it CREATE on the database"
                 ) from error
             except psycopg.Error as error:
                 raise StartupError(
@@ -82,6 +84,7 @@ class Database:
                 ) from error
         self._writes = self._pool("writes", self.write_connections)
         self._reads = self._pool("reads", self.read_connections)
+        self._changes = asyncio.Semaphore(max(1, self.read_connections // 3))
         try:
             await self._writes.open(wait=True, timeout=_OPEN_TIMEOUT)
             await self._reads.open(wait=True, timeout=_OPEN_TIMEOUT)
@@ -116,8 +119,14 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for a write. The driver's errors leave as the engine's."""
+        """A connection for a commit. The driver's errors leave as the engine's."""
         async with translated(), self._checked(self._writes) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for a change of a whole thread, which takes time. The driver's errors leave as the engine's."""
+        async with self._changes, translated(), self._checked(self._reads) as connection:
             yield connection
 
     @asynccontextmanager
@@ -144,13 +153,7 @@ class Database:
 
 
 async def _configure(connection: AsyncConnection) -> None:
-    # Statements are planned once; none of them gains from a plan for its particular parameters, nor from JIT.
-    # An acknowledged write is durable even where the database's default says otherwise.
-    await connection.execute("SET plan_cache_mode = force_generic_plan")
-    await connection.execute("SET jit = off")
-    await connection.execute(
-        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-    )
+    await connection.execute(STATEMENTS["serving_session"].encode())
     await arrays.register(connection)
 
 

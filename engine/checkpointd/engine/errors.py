@@ -120,7 +120,12 @@ def from_postgres(error: Exception) -> EngineError | None:
         case psycopg.DataError() | postgres.ProgramLimitExceeded():
             # Validation should have caught it. The driver's text may quote data, so it stays out of the answer.
             return InvalidField("request", "holds a value that the database can't store")
-        case psycopg.OperationalError() | psycopg.InterfaceError() | psycopg_pool.PoolClosed():
+        case (
+            psycopg.OperationalError()
+            | psycopg.InterfaceError()
+            | psycopg_pool.PoolClosed()
+            | postgres.IdleInTransactionSessionTimeout()
+        ):
             return DatabaseUnavailable()
     return None
 

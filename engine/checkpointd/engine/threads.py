@@ -81,17 +81,15 @@ class Threads:
         validate.thread_id(target, "target_thread_id")
         if source == target:
             raise InvalidField("target_thread_id", "is the source's own id; give the copy another one")
-        async with self._database.writing() as connection:
-            cursor = await connection.execute(
-                STATEMENTS["copy_thread"].encode(), {"tenant": tenant, "source": source, "target": target}
-            )
-            row = await cursor.fetchone()
-        assert row is not None
-        source_exists, target_has_own = row
-        if not source_exists:
-            raise ThreadNotFound(source)
-        if target_has_own:
-            raise ThreadExists(source, target)
+        parameters = {"tenant": tenant, "source": source, "target": target}
+        async with self._database.changing() as connection, connection.transaction():
+            await connection.execute(STATEMENTS["lock_target"].encode(), parameters)
+            cursor = await connection.execute(STATEMENTS["copy_thread"].encode(), parameters)
+            source_exists, target_has_own = await cursor.fetchone() or (False, False)
+            if not source_exists:
+                raise ThreadNotFound(source)
+            if target_has_own:
+                raise ThreadExists(source, target)
         return CopyThreadResponse()
 
     async def prune_threads(self, tenant: str, request: PruneThreadsRequest) -> PruneThreadsResponse:
@@ -121,8 +119,10 @@ class Threads:
     async def _change(self, statement: str, **parameters: object) -> int:
         """Change one thread beside its writers: they wait for the transaction, and it sees all they have committed.
         Returns how many checkpoints left the lists."""
-        async with self._database.writing() as connection, connection.transaction():
-            await connection.execute(STATEMENTS["lock_thread"].encode(), parameters)
+        async with self._database.changing() as connection, connection.transaction():
+            cursor = await connection.execute(STATEMENTS["lock_thread"].encode(), parameters)
+            if await cursor.fetchone() is None:
+                return 0
             cursor = await connection.execute(STATEMENTS[statement].encode(), parameters)
             row = await cursor.fetchone()
         assert row is not None
@@ -150,7 +150,7 @@ class _PageToken:
             return cls("", datetime.min.replace(tzinfo=UTC))
         try:
             order, prefix, time, thread_id = urlsafe_b64decode(request.page_token).decode().split("\0")
-            if (order, prefix) != (str(request.order), request.thread_id_prefix):
+            if (order, prefix) != (_order(request), request.thread_id_prefix):
                 raise ValueError("of another list")
             return cls(thread_id, datetime.fromisoformat(time))
         except ValueError:
@@ -159,5 +159,9 @@ class _PageToken:
             ) from None
 
     def write(self, request: ListThreadsRequest) -> str:
-        parts = (str(request.order), request.thread_id_prefix, self.updated_at.isoformat(), self.thread_id)
+        parts = (_order(request), request.thread_id_prefix, self.updated_at.isoformat(), self.thread_id)
         return urlsafe_b64encode("\0".join(parts).encode()).decode()
+
+
+def _order(request: ListThreadsRequest) -> str:
+    return str(request.order or ThreadOrder.THREAD_ORDER_THREAD_ID)

@@ -22,10 +22,14 @@ TIMESTAMP_BYTES = 64
 METADATA_BYTES = 1 << 20
 RUN_ID_BYTES = 255
 NUMBER_DIGITS = 4300  # Python's own limit for integers
+NESTING = 200  # levels
 MAX_ITEMS = 1000
 MAX_PAGE_SIZE = 1000
 
 _TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+# Whole strings are taken, so that brackets within them are not.
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
 
 def text(field: str, value: str, max_bytes: int, min_bytes: int = 1) -> None:
@@ -125,6 +129,9 @@ def json_object(field: str, source: str) -> dict[str, Any]:
         return {}
     if len(source.encode()) > METADATA_BYTES:
         raise InvalidField(field, f"has more than {METADATA_BYTES} bytes; keep large data in the state")
+    # Python's own limit depends on its version and on the stack so far; each level takes a bracket.
+    if source.count("[") + source.count("{") > NESTING and _nesting(source) > NESTING:
+        raise InvalidField(field, f"is nested more than {NESTING} levels deep; make it flatter")
     try:
         parsed = json.loads(source, parse_constant=_refuse_number, parse_float=_finite)
         if "\\u" in source:
@@ -134,13 +141,20 @@ def json_object(field: str, source: str) -> dict[str, Any]:
             "".join(_strings(parsed)).encode()
     except UnicodeEncodeError:
         raise InvalidField(field, "has a lone surrogate; leave it out") from None
-    except RecursionError:
-        raise InvalidField(field, "is nested too deeply; make it flatter") from None
     except ValueError as problem:
         raise InvalidField(field, f"is not JSON ({problem}); send one JSON object") from None
     if not isinstance(parsed, dict):
         raise InvalidField(field, "is not a JSON object; send one, such as {}")
     return parsed
+
+
+def _nesting(source: str) -> int:
+    """The depth of JSON's brackets."""
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(source):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(bracket, 0)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -6,10 +6,14 @@ ORDER BY seq DESC
 LIMIT 1
 
 -- name: by_id
--- One checkpoint by its id.
-SELECT * FROM checkpointd.checkpoints
-WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s AND checkpoint_ns = %(checkpoint_ns)s
-    AND checkpoint_id = %(checkpoint_id)s AND NOT hidden
+-- One checkpoint by its id. Whether it is hidden is asked outside, where it can't choose the index.
+SELECT * FROM (
+    SELECT * FROM checkpointd.checkpoints
+    WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s AND checkpoint_ns = %(checkpoint_ns)s
+        AND checkpoint_id = %(checkpoint_id)s
+    LIMIT 1
+) AS found
+WHERE NOT hidden
 
 -- name: matching
 -- What a list may ask of a checkpoint. Each part is off at its empty value. `before` compares by seq where the namespace

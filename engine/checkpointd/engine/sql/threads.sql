@@ -12,7 +12,7 @@ LEFT JOIN LATERAL (
 ) AS namespace ON true
 LEFT JOIN checkpointd.checkpoints AS head
     ON head.tenant = thread.tenant AND head.thread_id = thread.thread_id
-    AND head.checkpoint_ns = namespace.checkpoint_ns AND head.seq = namespace.head_seq
+    AND head.checkpoint_ns = namespace.checkpoint_ns AND head.seq = namespace.head_seq AND NOT head.hidden
 WHERE thread.tenant = %(tenant)s AND thread.thread_id = %(thread_id)s
 ORDER BY namespace.checkpoint_ns
 
@@ -36,8 +36,15 @@ ORDER BY updated_at DESC, thread_id DESC
 LIMIT %(size)s
 
 -- name: lock_thread
--- Waits for the thread's running commits and holds later ones until the transaction ends.
-SELECT FROM checkpointd.threads WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s FOR UPDATE
+-- Waits for the thread's running commits and holds later ones until the transaction ends. No row: there is no thread at
+-- this moment, so there is nothing to change, and a change that went on unlocked would meet commits half-way.
+SELECT true FROM checkpointd.threads WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s FOR UPDATE
+
+-- name: lock_target
+-- As lock_thread, for the thread that a copy will make: a new row stays only if the copy is made.
+INSERT INTO checkpointd.threads AS thread (tenant, thread_id, seq)
+VALUES (%(tenant)s, %(target)s, 0)
+ON CONFLICT (tenant, thread_id) DO UPDATE SET seq = thread.seq
 
 -- name: delete_thread
 -- Returns how many listed checkpoints went.
@@ -56,26 +63,32 @@ gone_checkpoints AS (
 SELECT count(*) FROM gone_checkpoints WHERE NOT hidden
 
 -- name: copy_thread
--- One statement, so that the copy is of one moment. Returns whether the source exists, and whether the target holds
--- checkpoints that the source does not, or not at the same place, in which case nothing is copied.
+-- Runs after lock_target in the same transaction; one statement, so that the copy is of one moment. Returns whether the
+-- source exists, and whether the target has a history of its own: checkpoints that the source does not have, or not at the
+-- same place. Nothing is copied unless the first is so and the second is not.
 WITH source AS (
     SELECT * FROM checkpointd.threads WHERE tenant = %(tenant)s AND thread_id = %(source)s
 ),
-own AS (
-    SELECT FROM checkpointd.checkpoints AS target
-    WHERE target.tenant = %(tenant)s AND target.thread_id = %(target)s AND NOT EXISTS (
-        SELECT FROM checkpointd.checkpoints AS original
-        WHERE original.tenant = target.tenant AND original.thread_id = %(source)s
-            AND original.checkpoint_ns = target.checkpoint_ns AND original.checkpoint_id = target.checkpoint_id
-            AND original.seq = target.seq
+foreign_rows AS MATERIALIZED (
+    SELECT FROM checkpointd.checkpoints AS there
+    WHERE there.tenant = %(tenant)s AND there.thread_id = %(target)s AND NOT EXISTS (
+        -- LIMIT keeps this a look-up by primary key.
+        SELECT FROM (
+            SELECT seq FROM checkpointd.checkpoints
+            WHERE tenant = %(tenant)s AND thread_id = %(source)s
+                AND checkpoint_ns = there.checkpoint_ns AND checkpoint_id = there.checkpoint_id
+            LIMIT 1
+        ) AS original
+        WHERE original.seq = there.seq
     )
     LIMIT 1
 ),
-target AS (
-    INSERT INTO checkpointd.threads AS existing (tenant, thread_id, seq)
-    SELECT tenant, %(target)s, seq FROM source WHERE NOT EXISTS (SELECT FROM own)
-    ON CONFLICT (tenant, thread_id) DO UPDATE SET seq = greatest(existing.seq, excluded.seq), updated_at = now()
-    RETURNING tenant, thread_id
+copying AS (
+    UPDATE checkpointd.threads AS thread
+    SET seq = greatest(thread.seq, source.seq), updated_at = now()
+    FROM source
+    WHERE thread.tenant = %(tenant)s AND thread.thread_id = %(target)s AND NOT EXISTS (SELECT FROM foreign_rows)
+    RETURNING thread.tenant, thread.thread_id
 ),
 copied_checkpoints AS (
     INSERT INTO checkpointd.checkpoints (
@@ -83,31 +96,31 @@ copied_checkpoints AS (
         channel_versions, metadata, native_metadata, body
     )
     SELECT
-        target.tenant, target.thread_id, checkpoint_ns, checkpoint_id, seq, hidden, parent_id, history_parent_id, run_id,
-        channel_versions, metadata, native_metadata, body
-    FROM target JOIN checkpointd.checkpoints AS original
-        ON original.tenant = target.tenant AND original.thread_id = %(source)s
-    ON CONFLICT DO NOTHING
+        copying.tenant, copying.thread_id, checkpoint_ns, checkpoint_id, seq, hidden, parent_id, history_parent_id,
+        run_id, channel_versions, metadata, native_metadata, body
+    FROM copying JOIN checkpointd.checkpoints AS original
+        ON original.tenant = copying.tenant AND original.thread_id = %(source)s
+    ON CONFLICT (tenant, thread_id, checkpoint_ns, checkpoint_id) DO NOTHING
 ),
 copied_values AS (
     INSERT INTO checkpointd.channel_values (tenant, thread_id, checkpoint_ns, channel, version, encoding, data)
-    SELECT target.tenant, target.thread_id, checkpoint_ns, channel, version, encoding, data
-    FROM target JOIN checkpointd.channel_values AS original
-        ON original.tenant = target.tenant AND original.thread_id = %(source)s
-    ON CONFLICT DO NOTHING
+    SELECT copying.tenant, copying.thread_id, checkpoint_ns, channel, version, encoding, data
+    FROM copying JOIN checkpointd.channel_values AS original
+        ON original.tenant = copying.tenant AND original.thread_id = %(source)s
+    ON CONFLICT (tenant, thread_id, checkpoint_ns, channel, version) DO NOTHING
 ),
 copied_writes AS (
     INSERT INTO checkpointd.writes (
         tenant, thread_id, checkpoint_ns, checkpoint_id, task_id, idx, seq, task_path, channel, encoding, data
     )
     SELECT
-        target.tenant, target.thread_id, checkpoint_ns, checkpoint_id, task_id, idx, seq, task_path, channel, encoding,
-        data
-    FROM target JOIN checkpointd.writes AS original
-        ON original.tenant = target.tenant AND original.thread_id = %(source)s
-    ON CONFLICT DO NOTHING
+        copying.tenant, copying.thread_id, checkpoint_ns, checkpoint_id, task_id, idx, seq, task_path, channel,
+        encoding, data
+    FROM copying JOIN checkpointd.writes AS original
+        ON original.tenant = copying.tenant AND original.thread_id = %(source)s
+    ON CONFLICT (tenant, thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO NOTHING
 )
-SELECT EXISTS (SELECT FROM source), EXISTS (SELECT FROM own)
+SELECT EXISTS (SELECT FROM source), EXISTS (SELECT FROM foreign_rows)
 
 -- name: threads_of_runs
 SELECT DISTINCT thread_id FROM checkpointd.checkpoints

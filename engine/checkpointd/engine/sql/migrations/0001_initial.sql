@@ -28,14 +28,14 @@ CREATE TABLE checkpointd.checkpoints (
     channel_versions jsonb NOT NULL,
     metadata text NOT NULL,
     native_metadata bytea,
-    body bytea NOT NULL
+    body bytea NOT NULL,
+    PRIMARY KEY (tenant, thread_id, checkpoint_ns, checkpoint_id)
 );
 
--- The head of a namespace, and lists newest first. Made before the primary key: a look-up by id fits both as long as the
--- table has no statistics, and of two that seem equal PostgreSQL takes the one made last.
-CREATE UNIQUE INDEX checkpoints_by_seq ON checkpointd.checkpoints (tenant, thread_id, checkpoint_ns, seq);
-
-ALTER TABLE checkpointd.checkpoints ADD PRIMARY KEY (tenant, thread_id, checkpoint_ns, checkpoint_id);
+-- The head of a namespace, and lists newest first. Partial, so that it can't be taken for a look-up by id, which asks for
+-- hidden rows too and would read the whole namespace in it.
+CREATE UNIQUE INDEX checkpoints_by_seq ON checkpointd.checkpoints (tenant, thread_id, checkpoint_ns, seq)
+WHERE NOT hidden;
 
 CREATE INDEX checkpoints_by_run ON checkpointd.checkpoints (tenant, run_id) WHERE run_id IS NOT NULL;
 

@@ -155,7 +155,7 @@ class PutCheckpointResponse(google.protobuf.message.Message):
     SEQUENCE_FIELD_NUMBER: builtins.int
     sequence: builtins.int
     """sequence is the commit at which the checkpoint stands in its thread: of a repeated put, that of the first one. 0
-    when the checkpoint was pruned in the meantime and stays so.
+    when the checkpoint is hidden (PRUNE_STRATEGY_KEEP_LATEST) and stays so.
     """
     def __init__(
         self,

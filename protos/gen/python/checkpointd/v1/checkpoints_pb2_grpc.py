@@ -71,7 +71,8 @@ class CheckpointsServicer(object):
 
     def PutCheckpoint(self, request, context):
         """PutCheckpoint stores a checkpoint; it becomes the head of its namespace. OK means that it is durable. Putting an id
-        that is stored already replaces its shape and metadata and leaves its place, its parent and the stored values.
+        that is stored already replaces its shape and metadata and leaves its place, its parent and the stored values. An id
+        that was removed in the meantime is stored anew.
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.

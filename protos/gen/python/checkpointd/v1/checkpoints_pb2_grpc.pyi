@@ -190,7 +190,8 @@ class CheckpointsStub(typing.Generic[_CheckpointsPutCheckpointType, _Checkpoints
 
     PutCheckpoint: _CheckpointsPutCheckpointType
     """PutCheckpoint stores a checkpoint; it becomes the head of its namespace. OK means that it is durable. Putting an id
-    that is stored already replaces its shape and metadata and leaves its place, its parent and the stored values.
+    that is stored already replaces its shape and metadata and leaves its place, its parent and the stored values. An id
+    that was removed in the meantime is stored anew.
 
     Errors:
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
@@ -275,7 +276,8 @@ class CheckpointsServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[checkpointd.v1.checkpoints_pb2.PutCheckpointResponse, collections.abc.Awaitable[checkpointd.v1.checkpoints_pb2.PutCheckpointResponse]]:
         """PutCheckpoint stores a checkpoint; it becomes the head of its namespace. OK means that it is durable. Putting an id
-        that is stored already replaces its shape and metadata and leaves its place, its parent and the stored values.
+        that is stored already replaces its shape and metadata and leaves its place, its parent and the stored values. An id
+        that was removed in the meantime is stored anew.
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.

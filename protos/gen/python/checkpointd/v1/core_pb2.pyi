@@ -265,7 +265,8 @@ class Metadata(google.protobuf.message.Message):
     at. Keys with a meaning: `source` ("input", "loop", "update" or "fork"), `step` (-1 for the first input), `parents`
     (namespace to checkpoint id), `run_id` (see DeleteRuns; a string of at most 255 bytes) and
     `counters_since_delta_snapshot` (names the channels that are rebuilt from history, see GetChannelHistory). NaN,
-    infinities, numbers beyond double precision or 4300 digits, `\\u0000` and lone surrogates are refused.
+    infinities, numbers beyond double precision or 4300 digits, more than 200 levels, `\\u0000` and lone
+    surrogates are refused.
     """
     @property
     def native(self) -> Global___Value:

@@ -63,7 +63,8 @@ class _PruneStrategyEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._
     """PRUNE_STRATEGY_KEEP_LATEST leaves the head of each namespace with its values and pending writes, and writes whose
     checkpoint has not come yet. A namespace of a finished subgraph call goes with the root checkpoint that it started
     from. What rebuilds the heads' channels that are stored as changes (GetChannelHistory) stays, hidden: it is not
-    listed and can't be got, and the heads' histories of channels whose value they don't hold remain what they were.
+    listed and can't be got, and the heads' histories of channels whose value they don't hold remain what they were. A run
+    that goes on from a head may go on meanwhile; one that went back to an older checkpoint loses the values it stands on.
     """
     PRUNE_STRATEGY_DELETE: _PruneStrategy.ValueType  # 2
     """PRUNE_STRATEGY_DELETE deletes the threads whole."""
@@ -77,7 +78,8 @@ PRUNE_STRATEGY_KEEP_LATEST: PruneStrategy.ValueType  # 1
 """PRUNE_STRATEGY_KEEP_LATEST leaves the head of each namespace with its values and pending writes, and writes whose
 checkpoint has not come yet. A namespace of a finished subgraph call goes with the root checkpoint that it started
 from. What rebuilds the heads' channels that are stored as changes (GetChannelHistory) stays, hidden: it is not
-listed and can't be got, and the heads' histories of channels whose value they don't hold remain what they were.
+listed and can't be got, and the heads' histories of channels whose value they don't hold remain what they were. A run
+that goes on from a head may go on meanwhile; one that went back to an older checkpoint loses the values it stands on.
 """
 PRUNE_STRATEGY_DELETE: PruneStrategy.ValueType  # 2
 """PRUNE_STRATEGY_DELETE deletes the threads whole."""

@@ -1,0 +1,17 @@
+-- name: session
+-- What every session needs, whatever the database or the role has by default: text as it is packed, commits that see each
+-- other, durability of what is acknowledged.
+SET client_encoding = 'UTF8';
+SET default_transaction_isolation = 'read committed';
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
+
+-- name: serving_session
+-- Statements are planned once, and none gains from a plan for its particular parameters, from a sequential scan (a plan
+-- made while the tables were small would keep it), or from JIT. A server that freezes or is cut off in the middle of a
+-- change must not hold a thread for long, nor may who waits for it.
+{{session}};
+SET plan_cache_mode = force_generic_plan;
+SET enable_seqscan = off;
+SET jit = off;
+SET idle_in_transaction_session_timeout = '10s';
+SET lock_timeout = '10s'
