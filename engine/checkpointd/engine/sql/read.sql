@@ -16,10 +16,27 @@ SELECT * FROM (
 WHERE NOT hidden
 
 -- name: matching
--- What a list may ask of a checkpoint. Each part is off at its empty value. `before` compares by seq where the namespace
--- holds that checkpoint, else by id.
+-- What a list may ask of a checkpoint. Each part is off at its empty value.
 (%(checkpoint_id)s = '' OR candidate.checkpoint_id = %(checkpoint_id)s)
-AND CASE WHEN %(before)s = '' THEN true ELSE coalesce(
+AND NOT EXISTS (
+    SELECT FROM jsonb_each(%(filter)s::jsonb) AS wanted
+    WHERE coalesce(candidate.metadata::jsonb -> wanted.key, 'null') IS DISTINCT FROM wanted.value
+)
+
+-- name: before_in_namespace
+-- `before` compares by seq where the namespace holds that checkpoint, else by id. Looked up once for the list.
+CASE WHEN %(before)s = '' THEN true ELSE coalesce(
+    candidate.seq < (
+        SELECT bound.seq FROM checkpointd.checkpoints AS bound
+        WHERE bound.tenant = %(tenant)s AND bound.thread_id = %(thread_id)s
+            AND bound.checkpoint_ns = %(checkpoint_ns)s AND bound.checkpoint_id = %(before)s
+    ),
+    candidate.checkpoint_id < %(before)s
+) END
+
+-- name: before_anywhere
+-- The same where candidates are of many namespaces.
+CASE WHEN %(before)s = '' THEN true ELSE coalesce(
     candidate.seq < (
         SELECT bound.seq FROM checkpointd.checkpoints AS bound
         WHERE bound.tenant = candidate.tenant AND bound.thread_id = candidate.thread_id
@@ -27,16 +44,12 @@ AND CASE WHEN %(before)s = '' THEN true ELSE coalesce(
     ),
     candidate.checkpoint_id < %(before)s
 ) END
-AND NOT EXISTS (
-    SELECT FROM jsonb_each(%(filter)s::jsonb) AS wanted
-    WHERE coalesce(candidate.metadata::jsonb -> wanted.key, 'null') IS DISTINCT FROM wanted.value
-)
 
 -- name: page_of_namespace
 -- A page of one namespace, newest commit first, below seq `below`.
 SELECT * FROM checkpointd.checkpoints AS candidate
 WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s AND checkpoint_ns = %(checkpoint_ns)s
-    AND seq < %(below)s AND NOT hidden AND {{matching}}
+    AND seq < %(below)s AND NOT hidden AND {{matching}} AND {{before_in_namespace}}
 ORDER BY seq DESC
 LIMIT %(size)s
 
@@ -44,13 +57,14 @@ LIMIT %(size)s
 -- A page of all namespaces of a thread, newest commit first, below seq `below`.
 SELECT * FROM checkpointd.checkpoints AS candidate
 WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s AND seq < %(below)s AND NOT hidden AND {{matching}}
+    AND {{before_anywhere}}
 ORDER BY seq DESC
 LIMIT %(size)s
 
 -- name: page_of_tenant
 -- A page of all threads, by checkpoint id, greatest first: sequences of different threads can't be compared.
 SELECT * FROM checkpointd.checkpoints AS candidate
-WHERE tenant = %(tenant)s AND NOT hidden AND {{matching}}
+WHERE tenant = %(tenant)s AND NOT hidden AND {{matching}} AND {{before_anywhere}}
     AND (
         NOT %(continued)s
         OR (checkpoint_id, thread_id, checkpoint_ns) < (%(last_id)s, %(last_thread)s, %(last_ns)s)
