@@ -1,14 +1,15 @@
 """Checkpoints, writes and histories: LangGraph's objects on one side, the contract's messages on the other."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
-    DeltaChannelHistory,
     PendingWrite,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -21,6 +22,9 @@ from checkpointd.client.langgraph.values import dump, load
 from checkpointd.client.langgraph.versions import decode_versions, encode_versions
 from checkpointd.v1 import core_pb2 as core
 from checkpointd.v1.checkpoints_pb2 import ChannelHistory, WritesPut
+
+if TYPE_CHECKING:  # the first releases of langgraph-checkpoint 4 have no delta channels
+    from langgraph.checkpoint.base import DeltaChannelHistory
 
 # The keys of LangGraph's checkpoint that have a field of their own. All others travel in `extra`.
 _FIELDS = frozenset(("id", "v", "ts", "channel_values", "channel_versions", "versions_seen", "updated_channels"))

@@ -6,7 +6,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -15,7 +15,6 @@ from langgraph.checkpoint.base import (
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
-    DeltaChannelHistory,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
@@ -26,6 +25,9 @@ from checkpointd.client.langgraph import requests
 from checkpointd.client.langgraph.checkpoints import read_histories, read_tuple
 from checkpointd.client.langgraph.configs import config_of
 from checkpointd.client.listing import aeach, each
+
+if TYPE_CHECKING:  # the first releases of langgraph-checkpoint 4 have no delta channels
+    from langgraph.checkpoint.base import DeltaChannelHistory
 
 
 class RemoteSaver(BaseCheckpointSaver[str]):
