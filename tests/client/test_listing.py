@@ -79,10 +79,33 @@ async def test_a_list_does_not_go_on_after_a_lasting_failure(scripted: ScriptedS
 async def test_a_list_that_does_not_begin_in_time(
     scripted: ScriptedServer, kind: type[Client] | type[AsyncClient]
 ) -> None:
-    scripted.answers["ListCheckpoints"] = Waiting(())
     either = Either(kind(scripted.target, timeout=0.3))
-    with pytest.raises(DeadlineExceeded, match=scripted.target):
-        await ids(either, **ONE_NAMESPACE)
+    for parameters in (ONE_NAMESPACE, {}):
+        waiting = Waiting(())
+        scripted.script.append(waiting)
+        with pytest.raises(DeadlineExceeded, match=rf"after 0\.3 s.*{scripted.target}"):
+            await ids(either, **parameters)
+        assert await asyncio.to_thread(waiting.over.wait, 30)
+    await either.close()
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("parameters", [{}, ONE_NAMESPACE])
+async def test_a_list_that_began_in_time_may_take_longer(
+    scripted: ScriptedServer, kind: type[Client] | type[AsyncClient], parameters: Any
+) -> None:
+    late = Waiting()
+
+    def two(request: ListCheckpointsRequest, context: grpc.ServicerContext) -> Any:
+        if not request.before_checkpoint_id:
+            yield from found("c2")(request, context)
+            threading.Timer(0.6, late.let_go).start()
+            late(request, context)
+        yield from found("c1")(request, context)
+
+    scripted.answers["ListCheckpoints"] = two
+    either = Either(kind(scripted.target, timeout=0.3))
+    assert await ids(either, **parameters) == ["c2", "c1"]
     await either.close()
 
 

@@ -27,7 +27,7 @@ class _Connected:
         """Nothing is sent before the first call.
 
         Args:
-            target: where the server is: `host:port`, or any other target that gRPC knows.
+            target: where the server is: `HOST:PORT`, or a target with one of gRPC's schemes, such as `ipv4:A,B`.
             tenant: whose data to read and write: 1 to 64 characters of `A-Z a-z 0-9 . _ -`. Tenants share nothing.
             timeout: seconds that one call may take, its retries included; None waits for ever. Of a list, it bounds the
                 wait for the first item.
@@ -118,7 +118,7 @@ class Client(_Connected):
 
         with Client("127.0.0.1:50051", tenant="team-a") as client:
             for thread in client.list_threads():
-                print(thread.thread_id, client.get_checkpoint(thread_id=thread.thread_id).checkpoint.id)
+                print(thread.thread_id, thread.sequence)
     """
 
     put_checkpoint = _call(operations.put_checkpoint)

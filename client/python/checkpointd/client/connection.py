@@ -1,5 +1,6 @@
 """The channel to a server, one for each process, and what every call on it needs."""
 
+import math
 import os
 import re
 import threading
@@ -12,6 +13,7 @@ from grpc.experimental import ChannelOptions
 from checkpointd.client.errors import ClientClosed, InvalidRequest
 from checkpointd.client.fork import gate, keep_for_ever
 from checkpointd.client.status import INTERRUPTED, CallFailed, Status
+from checkpointd.client.target import check_target
 from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsStub
 from checkpointd.v1.threads_pb2_grpc import ThreadsStub
 
@@ -55,17 +57,18 @@ class Connection:
     """
 
     def __init__(self, target: str, *, tenant: str, timeout: float | None) -> None:
-        if not target:
-            raise _refused("target", target, "give it the server's host:port")
-        if not _TENANT.fullmatch(tenant):
+        check_target(target)
+        if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
             raise _refused("tenant", tenant, "give it 1 to 64 characters of A-Z a-z 0-9 . _ -")
-        if timeout is not None and not timeout > 0:
+        if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < math.inf):
             raise _refused("timeout", timeout, "give it a number of seconds above 0, or None to wait for ever")
         self.target = target
         self.timeout = timeout
         self.metadata = (("checkpointd-tenant", tenant),)
         # Set when closed; waiting for it is how a call pauses between attempts.
         self.closed = threading.Event()
+        # When a call last said, by time.monotonic(), that it is waiting for the server.
+        self.warned = -math.inf
         self._stubs: Stubs | None = None
         self._lock = threading.Lock()
         gate.add(self)

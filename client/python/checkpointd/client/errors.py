@@ -19,7 +19,6 @@ Every error says in its message which server it came from, why, and what to do; 
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import grpc
 
@@ -33,12 +32,16 @@ class CheckpointdError(Exception):
             failure has none because it did not come from a checkpointd server.
         metadata: the reason's details, by the names that the contract documents.
         server: the target the client was made with; "" when no server was involved.
+        advice: what to do.
+        grpc_error: what gRPC said of the failure, word for word; "" when it was not asked. Its exception is not kept:
+            that holds the call, which must not outlive a fork.
     """
 
-    advice: ClassVar[str] = ""
+    advice: str = ""
     code: grpc.StatusCode = grpc.StatusCode.UNKNOWN
     reason: str = ""
     server: str = ""
+    grpc_error: str = ""
 
     def __init__(
         self,
@@ -48,6 +51,8 @@ class CheckpointdError(Exception):
         reason: str = "",
         metadata: Mapping[str, str] | None = None,
         server: str = "",
+        grpc_error: str = "",
+        advice: str | None = None,
     ) -> None:
         super().__init__(message)
         # Only `message` is positional, so that pickle and copy can make the error again and restore these.
@@ -55,9 +60,13 @@ class CheckpointdError(Exception):
         self.reason = reason
         self.metadata: dict[str, str] = dict(metadata or {})
         self.server = server
+        self.grpc_error = grpc_error
+        if advice is not None:
+            self.advice = advice
 
     def __str__(self) -> str:
-        cause = " ".join(filter(None, (self.code.name, self.reason, self.server and f"from {self.server}")))
+        server = f"from {self.server}" if self.server and self.server not in self.args[0] else ""
+        cause = " ".join(filter(None, (self.code.name, self.reason, server)))
         return f"{self.args[0]} [{cause}]" + (f"; {self.advice}" if self.advice else "")
 
 
@@ -111,8 +120,6 @@ class TooLarge(ResourceExhausted):
 
     `metadata` has `size` and `limit`, in bytes, and `option`, the server's option that sets the limit.
     """
-
-    advice = "store less at once, or start the server with a larger --max-message-size"
 
 
 class AccessDenied(CheckpointdError):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import threading
 from collections.abc import AsyncGenerator, Iterator
 
 import grpc
@@ -10,7 +11,7 @@ import grpc
 from checkpointd.client.connection import Connection, Stubs
 from checkpointd.client.fork import gate, keep_for_ever
 from checkpointd.client.retry import Attempts
-from checkpointd.client.status import INTERRUPTED, CallFailed, Status
+from checkpointd.client.status import INTERRUPTED, LATE, CallFailed, Status
 from checkpointd.v1.checkpoints_pb2 import ListCheckpointsRequest, ListCheckpointsResponse
 from checkpointd.v1.core_pb2 import CheckpointTuple
 
@@ -25,7 +26,7 @@ def each(connection: Connection, request: ListCheckpointsRequest) -> Iterator[Ch
     reading = _Reading(connection, request)
     while True:
         try:
-            with contextlib.closing(_Stream(connection, reading.request, reading.timeout())) as stream:
+            with contextlib.closing(_Stream(connection, reading)) as stream:
                 while found := stream.take(1):
                     reading.count(found[0])
                     yield found[0]
@@ -40,7 +41,7 @@ async def aeach(connection: Connection, request: ListCheckpointsRequest) -> Asyn
     reading = _Reading(connection, request)
     while True:
         try:
-            with contextlib.closing(_Stream(connection, reading.request, reading.timeout())) as stream:
+            with contextlib.closing(_Stream(connection, reading)) as stream:
                 at_a_time = 1
                 while found := await asyncio.to_thread(stream.take, at_a_time):
                     for one in found:
@@ -71,9 +72,13 @@ class _Reading:
             request.thread_id and request.HasField("checkpoint_ns") and not request.before_checkpoint_id
         )
 
-    def timeout(self) -> float | None:
-        """Seconds for gRPC to give the stream. None for one that could not go on: it may be read slowly."""
-        return self._attempts.time_left() if self._can_go_on else None
+    def timeouts(self) -> tuple[float | None, float | None]:
+        """Seconds for the first checkpoint to come, and for the whole stream; None for no bound.
+
+        A list that could not go on has no bound as a whole, because it may be read slowly.
+        """
+        left = self._attempts.time_left()
+        return (None, left) if self._can_go_on else (left, None)
 
     def count(self, found: CheckpointTuple) -> None:
         """Note that a checkpoint was taken."""
@@ -100,15 +105,26 @@ class _Reading:
 class _Stream:
     """A list under way."""
 
-    def __init__(self, connection: Connection, request: ListCheckpointsRequest, timeout: float | None) -> None:
+    def __init__(self, connection: Connection, reading: _Reading) -> None:
         self._connection = connection
+        self._late = False
+        first_within, timeout = reading.timeouts()
         with gate:
             self._stubs, self._call = connection.attempt(
                 lambda stubs: (
                     stubs,
-                    stubs.checkpoints.ListCheckpoints(request, timeout=timeout, metadata=connection.metadata),
+                    stubs.checkpoints.ListCheckpoints(reading.request, timeout=timeout, metadata=connection.metadata),
                 )
             )
+        # gRPC has a deadline for a call as a whole only.
+        self._alarm = None if first_within is None else threading.Timer(first_within, self._end_late)
+        if self._alarm is not None:
+            self._alarm.daemon = True
+            self._alarm.start()
+
+    def _end_late(self) -> None:
+        self._late = True
+        self._call.cancel()
 
     def take(self, most: int) -> list[CheckpointTuple]:
         """The next checkpoints, at least one and at most so many; none at the end. Waits for them in this thread."""
@@ -118,11 +134,14 @@ class _Stream:
             while len(taken) < most and size < _BYTES_AT_A_TIME:
                 with gate:
                     found = self._connection.attempt(self._next)
+                self._calm()
                 if found is None:
                     break
                 taken.append(found.checkpoint_tuple)
                 size += found.ByteSize()
         except CallFailed:
+            if self._late:
+                raise CallFailed(LATE) from None
             if not taken:
                 raise  # otherwise it is raised again when the next ones are taken
         return taken
@@ -132,8 +151,14 @@ class _Stream:
             raise CallFailed(INTERRUPTED)  # by a fork, of which this may even be the child
         return next(self._call, None)
 
+    def _calm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
     def close(self) -> None:
         """Cancel the call if it has not ended."""
+        self._calm()
         with gate:
             if self._stubs.process == os.getpid():
                 self._call.cancel()

@@ -4,6 +4,8 @@ import random
 import time
 from collections.abc import Iterator
 
+import grpc
+
 from checkpointd.client.connection import Connection
 from checkpointd.client.errors import CheckpointdError, ClientClosed
 from checkpointd.client.status import Status
@@ -57,8 +59,11 @@ class Attempts:
         """The error for the last failure of this call, with what went before it."""
         if self._connection.closed.is_set():
             return ClientClosed("the client was closed during the call", server=self._connection.target)
-        if self._previous is None:
-            return status.error(self._connection.target)
-        before = "" if self._previous.message == status.message else f", the one before: {self._previous.message}"
-        spent = time.monotonic() - self._began
-        return status.error(self._connection.target, f" (attempt {self._count}, {spent:.1f} s after the first{before})")
+        tried = ""
+        if self._previous is not None:
+            before = "" if self._previous.message == status.message else f", the one before: {self._previous.message}"
+            spent = time.monotonic() - self._began
+            tried = f" (attempt {self._count}, {spent:.1f} s after the first{before})"
+        elif status.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            tried = f" (after {self._connection.timeout} s)"
+        return status.error(self._connection.target, tried)

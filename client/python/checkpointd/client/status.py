@@ -30,6 +30,16 @@ _KINDS: dict[grpc.StatusCode, type[errors.CheckpointdError]] = {
 # nobody here asked for, was broken off by a server that went away or by a fork of this process.
 _TRANSIENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
+# What gRPC itself says when there is no connection, and its reasons in fewer words; of others, the last words count.
+_NOT_CONNECTED = re.compile(r"failed to connect|errors resolving|dns resolution failed", re.IGNORECASE)
+_WHY_NOT_CONNECTED = (
+    (re.compile(r"connection refused", re.IGNORECASE), "connection refused"),
+    (re.compile(r"resolving|resolution|lookup", re.IGNORECASE), "the host's name is not known"),
+    (re.compile(r"no such file", re.IGNORECASE), "no such socket"),
+    (re.compile(r"timed out|timeout", re.IGNORECASE), "no response"),
+    (re.compile(r"http", re.IGNORECASE), "what answers there does not speak gRPC"),
+)
+
 # What gRPC itself says, without an ErrorInfo, of a message so large that the server does not look at it.
 _LARGER_THAN_MAX = re.compile(r"message larger than max \((\d+) vs\. (\d+)\)")
 
@@ -49,7 +59,10 @@ class Status(NamedTuple):
         reason, metadata = error_info(failure.trailing_metadata() or ())
         if not reason and (sizes := _LARGER_THAN_MAX.search(message)):
             size, limit = sizes.groups()
-            message = f"the message has {size} bytes and this server takes {limit}"
+            message = (
+                f"the message has {size} bytes and this server takes {limit}; store less in one step, "
+                "or start the server with a larger --max-message-size"
+            )
             reason, metadata = "MESSAGE_TOO_LARGE", {"size": size, "limit": limit, "option": "--max-message-size"}
         return cls(failure.code(), message, reason, metadata)
 
@@ -57,12 +70,42 @@ class Status(NamedTuple):
         """Whether the same request may succeed if it is sent again."""
         return self.code in _TRANSIENT
 
+    def is_not_connected(self) -> bool:
+        """Whether the call reached no server."""
+        return self.code is grpc.StatusCode.UNAVAILABLE and not self.reason and bool(_NOT_CONNECTED.match(self.message))
+
+    def cause(self) -> str:
+        """Why the call failed, in few words."""
+        if not self.is_not_connected():
+            return self.message
+        for said, cause in _WHY_NOT_CONNECTED:
+            if said.search(self.message):
+                return cause
+        return self.message.rpartition("last error: ")[2]
+
     def error(self, server: str, tried: str = "") -> errors.CheckpointdError:
         """The error for the caller; `tried` is what to add on how long it was tried."""
         kind = _KINDS.get(self.code, errors.ServerFault)
         if self.reason == "MESSAGE_TOO_LARGE":
             kind = errors.TooLarge
-        return kind(f"{self.message}{tried}", code=self.code, reason=self.reason, metadata=self.metadata, server=server)
+        return kind(
+            f"{self.message}{tried}",
+            code=self.code,
+            reason=self.reason,
+            metadata=self.metadata,
+            server=server,
+            grpc_error=self.message,
+        )
+
+    def no_server(self, server: str, tried: str) -> errors.Unavailable:
+        """The error for the caller when no attempt reached a server; `tried` says how many there were."""
+        return errors.Unavailable(
+            f"no server answers at {server} ({self.cause()}; {tried})",
+            code=self.code,
+            server=server,
+            grpc_error=self.message,
+            advice="start one, or check the address. Repeating the call is safe.",
+        )
 
 
 class CallFailed(Exception):
@@ -73,4 +116,5 @@ class CallFailed(Exception):
         self.status = status
 
 
+LATE = Status(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
 INTERRUPTED = Status(grpc.StatusCode.CANCELLED, "the channel was closed")

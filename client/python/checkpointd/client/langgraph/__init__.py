@@ -3,8 +3,11 @@
 try:
     import langgraph.checkpoint.base  # noqa: F401
 except ModuleNotFoundError as error:
-    error.add_note("checkpointd.client.langgraph needs an extra: pip install 'checkpointd[langgraph]'")
-    raise
+    raise ImportError(
+        "RemoteSaver needs LangGraph's checkpoint interface: pip install 'checkpointd[langgraph]' "
+        "(in a checkout: pip install '.[langgraph]')",
+        name=error.name,
+    ) from error
 
 from checkpointd.client.langgraph.saver import RemoteSaver
 

@@ -55,7 +55,7 @@ class RemoteSaver(BaseCheckpointSaver[str]):
         """Nothing is sent before the first call.
 
         Args:
-            target: where the server is: `host:port`, or any other target that gRPC knows.
+            target: where the server is: `HOST:PORT`, or a target with one of gRPC's schemes, such as `ipv4:A,B`.
             tenant: whose checkpoints to read and write: 1 to 64 characters of `A-Z a-z 0-9 . _ -`. Tenants share
                 nothing.
             timeout: seconds that one call may take, its retries included; None waits for ever. Of a list, it bounds the

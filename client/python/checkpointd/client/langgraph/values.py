@@ -4,8 +4,7 @@ from typing import Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from checkpointd.client.build import unsendable
-from checkpointd.client.errors import UnreadableValue
+from checkpointd.client.errors import InvalidRequest, UnreadableValue
 from checkpointd.v1.core_pb2 import Value
 
 
@@ -16,7 +15,11 @@ def dump(serde: SerializerProtocol, value: object, into: Value, name: str) -> No
         # A serialiser may give any bytes-like object, a message takes only bytes.
         into.data = data if type(data) is bytes else bytes(data)
     except Exception as error:
-        raise unsendable(name, error) from error
+        raise InvalidRequest(
+            f"{name} can't be stored: {error}; this call stored nothing",
+            reason="INVALID_FIELD",
+            metadata={"field": name},
+        ) from error
 
 
 def load(serde: SerializerProtocol, value: Value, name: str) -> Any:
