@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -23,7 +24,7 @@ _SERVICES = (
     threads_pb2.DESCRIPTOR.services_by_name["Threads"].full_name,
 )
 
-_UNBOUNDED = 2**31 - 1
+_MOST_WAITING = 20_000  # calls
 _PAUSE = 0.1  # seconds between attempts to have the address again
 
 
@@ -40,9 +41,10 @@ def _channel_options(config: Config) -> list[tuple[str, int]]:
         # A second server on the same port must fail, not take half of the calls.
         ("grpc.so_reuseport", 0),
         # Calls that wait while the server is busy are answered later. By default gRPC would cancel those beyond the
-        # first thousand, at random, and those that waited for half a minute, with a code that nobody retries.
-        ("grpc.server.max_pending_requests", _UNBOUNDED),
-        ("grpc.server.max_pending_requests_hard_limit", _UNBOUNDED),
+        # first thousand, at random, and those that waited for half a minute, with a code that nobody retries. The bound
+        # is for those who open calls and leave: each costs 12 KiB.
+        ("grpc.server.max_pending_requests", _MOST_WAITING),
+        ("grpc.server.max_pending_requests_hard_limit", _MOST_WAITING),
         ("grpc.server_max_unrequested_time_in_server", 3600),
         # Clients may ask every ten seconds whether an idle connection still lives; the server asks too.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
@@ -62,6 +64,9 @@ class Endpoint:
         self._config = config
         self._engine = engine
         self._status = health.aio.HealthServicer()
+        # Kept and left alone: they close their port and answer the calls under way by themselves, and grpcio does not
+        # take it well when they are stopped once more.
+        self._given_up: list[grpc.aio.Server] = []
 
     async def start(self) -> None:
         """Listen and serve.
@@ -78,10 +83,10 @@ class Endpoint:
                 "Stop it, or choose another address with --listen"
             ) from error
         self.address = f"{host}:{port}"
-        await self._server.start()
+        serving = await _start(self._server)
         for service in ("", *_SERVICES):
             await self._status.set(service, health_pb2.HealthCheckResponse.SERVING)
-        self._supervision = asyncio.create_task(self._supervise())
+        self._supervision = asyncio.create_task(self._supervise(serving))
 
     def _listening(self, address: str) -> tuple[grpc.aio.Server, int]:
         server = grpc.aio.server(
@@ -93,17 +98,17 @@ class Endpoint:
         reflection.enable_server_reflection((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         return server, server.add_insecure_port(address)
 
-    async def _supervise(self) -> None:
+    async def _supervise(self, serving: "asyncio.Task[None]") -> None:
         while True:
-            try:
-                await self._server.wait_for_termination()
-            except Exception as error:
-                _log.warning("gRPC has stopped listening (%s: %s); listening again", type(error).__name__, error)
-                await self._listen_again()
-            else:
+            await asyncio.wait([serving])
+            error = serving.exception()
+            if error is None:
                 return  # stop() was called
+            _log.warning("gRPC has stopped listening (%s: %s); listening again", type(error).__name__, error)
+            self._given_up.append(self._server)
+            serving = await self._listen_again()
 
-    async def _listen_again(self) -> None:
+    async def _listen_again(self) -> "asyncio.Task[None]":
         while True:
             try:
                 self._server, _ = self._listening(self.address)
@@ -111,8 +116,7 @@ class Endpoint:
                 _log.error("%s; trying again", error)
                 await asyncio.sleep(_PAUSE)
             else:
-                await self._server.start()
-                return
+                return await _start(self._server)
 
     async def stop(self) -> None:
         """Take no new calls, and answer those accepted for as long as the drain timeout."""
@@ -120,3 +124,23 @@ class Endpoint:
         await self._status.enter_graceful_shutdown()
         await self._server.stop(self._config.drain_timeout)
         self._supervision.cancel()
+
+
+async def _start(server: grpc.aio.Server) -> "asyncio.Task[None]":
+    """Start a server and return the task that accepts its calls: the first one that it makes. Nothing else tells at
+    once that it has ended; wait_for_termination() may wait for all calls under way."""
+    loop = asyncio.get_running_loop()
+    usual = loop.get_task_factory()
+    made: list[asyncio.Task[None]] = []
+
+    def first(loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any) -> Any:
+        loop.set_task_factory(usual)
+        made.append(asyncio.Task(coroutine, loop=loop, **more))
+        return made[0]
+
+    loop.set_task_factory(first)
+    try:
+        await server.start()
+    finally:
+        loop.set_task_factory(usual)
+    return made[0]
