@@ -73,16 +73,17 @@ def test_a_message_that_grpc_itself_refuses_is_too_large() -> None:
     assert int(error.metadata["size"]) > 2000
     for part in (error.metadata["size"], "1000", "--max-message-size", server.target):
         assert part in str(error)
+    assert str(error).count("store less") == 1
 
 
 def test_a_message_that_the_server_refuses_is_too_large(scripted: ScriptedServer, client: Client) -> None:
     sizes = {"size": "70", "limit": "64", "option": "--max-message-size"}
-    scripted.script.append(
-        Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "the request has 70 bytes", "MESSAGE_TOO_LARGE", sizes)
-    )
+    message = "the request has 70 bytes; store less in one step, or start the server with a larger --max-message-size"
+    scripted.script.append(Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, message, "MESSAGE_TOO_LARGE", sizes))
     with pytest.raises(errors.TooLarge) as raised:
         client.get_thread(thread_id="t")
     assert raised.value.metadata == sizes
+    assert str(raised.value) == f"{message} [RESOURCE_EXHAUSTED MESSAGE_TOO_LARGE from {scripted.target}]"
 
 
 @pytest.mark.parametrize("again", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])

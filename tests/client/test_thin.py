@@ -34,7 +34,10 @@ def test_the_client_works_and_reads_errors_without_other_packages(scripted: Scri
 
 def test_the_saver_says_which_extra_it_needs() -> None:
     done = run("import checkpointd.client.langgraph")
-    assert "pip install 'checkpointd[langgraph]'" in done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        "ImportError: RemoteSaver needs LangGraph's checkpoint interface: pip install 'checkpointd[langgraph]' "
+        "(in a checkout: pip install '.[langgraph]')"
+    )
 
 
 def test_error_details_do_not_clash_with_googleapis() -> None:

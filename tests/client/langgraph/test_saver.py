@@ -185,7 +185,7 @@ async def test_arguments_that_would_delete_something_else_are_refused(either: Ei
 async def test_errors_of_the_server_say_where_and_why(either: Either, server: ServerProcess) -> None:
     with pytest.raises(InvalidRequest, match=f"thread_id .*INVALID_FIELD from {server.address}"):
         await put(either, config("x" * 300))
-    with pytest.raises(InvalidRequest, match="channel 'x' can't be sent"):
+    with pytest.raises(InvalidRequest, match=r"channel 'x' can't be stored: .*; this call stored nothing"):
         await put(either, config(), x=object())
     assert await either.every(None) == []
 

@@ -29,7 +29,7 @@ def build(kind: type[AnyMessage], **fields: object) -> AnyMessage:
 def unsendable(field: str, cause: Exception) -> InvalidRequest:
     """The error for a field whose value can't be put into a message."""
     return InvalidRequest(
-        f"{field} can't be sent: {cause}; nothing of this call was", reason="INVALID_FIELD", metadata={"field": field}
+        f"{field} can't be sent: {cause}; this call stored nothing", reason="INVALID_FIELD", metadata={"field": field}
     )
 
 

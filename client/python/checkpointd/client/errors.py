@@ -33,8 +33,8 @@ class CheckpointdError(Exception):
         metadata: the reason's details, by the names that the contract documents.
         server: the target the client was made with; "" when no server was involved.
         advice: what to do.
-        grpc_error: what gRPC said of the failure, word for word; "" when it was not asked. Its exception is not kept:
-            that holds the call, which must not outlive a fork.
+        grpc_error: the failed call's own message; "" when no call was made. gRPC's exception is not kept: it holds the
+            call, which must not outlive a fork.
     """
 
     advice: str = ""
@@ -65,7 +65,8 @@ class CheckpointdError(Exception):
             self.advice = advice
 
     def __str__(self) -> str:
-        server = f"from {self.server}" if self.server and self.server not in self.args[0] else ""
+        said_already = f" at {self.server} " in self.args[0]
+        server = f"from {self.server}" if self.server and not said_already else ""
         cause = " ".join(filter(None, (self.code.name, self.reason, server)))
         return f"{self.args[0]} [{cause}]" + (f"; {self.advice}" if self.advice else "")
 
