@@ -22,8 +22,10 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from checkpointd.client import Unavailable
+from checkpointd.client import CheckpointdError
 from checkpointd.client.langgraph import RemoteSaver
+
+STAGES = ("research", "outline", "draft", "finalize")
 
 Write = Callable[[str, str], str]
 """What a stage asks of a language model: (stage, prompt) -> text."""
@@ -177,7 +179,7 @@ def arguments() -> argparse.Namespace:
     create.add_argument("topic")
     create.add_argument("--platform", default="a blog", help="where it will appear (default: %(default)s)")
     create.add_argument("--task", default=uuid4().hex[:8], help="the task's name (default: a random one)")
-    create.add_argument("--hang-at", metavar="STAGE", help="never end this stage, so that you can kill the process")
+    create.add_argument("--hang-at", choices=STAGES, help="never end this stage, so that you can kill the process")
     for name, what in (
         ("status", "show how far a task is"),
         ("resume", "carry on where it stopped"),
@@ -202,7 +204,8 @@ def run(manager: TaskManager, given: argparse.Namespace) -> None:
     elif status is None:
         raise SystemExit(f"there is no task {given.task}")
     elif given.command == "resume":
-        print(f"carrying on in process {os.getpid()}")
+        _, following = status
+        print(f"carrying on in process {os.getpid()}" if following else "nothing to carry on, the task is finished")
         manager.resume(given.task)
     elif given.command == "rollback":
         entries = manager.history(given.task)
@@ -222,8 +225,10 @@ def main() -> None:
     try:
         with RemoteSaver.from_conn_string(given.server, tenant=given.tenant, timeout=10) as saver:
             run(TaskManager(saver, pretend(given.pace, getattr(given, "hang_at", None))), given)
-    except Unavailable as error:
+    except CheckpointdError as error:
         raise SystemExit(str(error)) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None  # as a shell says of a program that Ctrl-C ended
 
 
 if __name__ == "__main__":

@@ -5,12 +5,14 @@ what the server knows. Kill a worker (kill -9) and its job goes on elsewhere. Se
 """
 
 import argparse
+import logging
 import multiprocessing
 import random
+import signal
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -21,7 +23,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from checkpointd.client import Unavailable
+from checkpointd.client import CheckpointdError
 from checkpointd.client.langgraph import RemoteSaver
 
 BAR = 24
@@ -52,16 +54,32 @@ def thread(job: str) -> RunnableConfig:
     return {"configurable": {"thread_id": job}}
 
 
+class Warnings(logging.Handler):
+    """Has what the client warns of, such as a server that does not answer, said without tearing the table."""
+
+    def __init__(self, say: Callable[[str], object]) -> None:
+        super().__init__()
+        self._say = say
+        logging.getLogger("checkpointd.client").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it."""
+        self._say(record.getMessage())
+
+
 def worker(server: str, tenant: str, pace: float, line: Connection) -> None:
-    """Do one step of each job that comes down the line, until the line ends."""
+    """Do one step of each job that comes down the line, until the line ends. Send back its state, and any warning."""
+    Warnings(line.send)
     with RemoteSaver.from_conn_string(server, tenant=tenant) as saver:
         jobs = build_jobs(saver, pace)
-        try:
+        with suppress(EOFError, ConnectionError):
             while True:
                 job = line.recv()
-                line.send(jobs.invoke(None, thread(job)))
-        except (EOFError, KeyboardInterrupt):
-            return
+                try:
+                    line.send(jobs.invoke(None, thread(job)))
+                except CheckpointdError as error:
+                    line.send(str(error))
+                    return
 
 
 class Crew:
@@ -71,6 +89,8 @@ class Crew:
         self._processes: dict[Connection, BaseProcess] = {}
         self._doing: dict[Connection, str] = {}
         context = multiprocessing.get_context("spawn")
+        # Ctrl-C reaches the workers too, but it is for this process to end them. They inherit that they ignore it.
+        ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
         for number in range(1, size + 1):
             here, there = context.Pipe()
             name = f"worker-{number}"
@@ -78,27 +98,32 @@ class Crew:
             process.start()
             there.close()
             self._processes[here] = process
+        signal.signal(signal.SIGINT, ours)
 
     def __str__(self) -> str:
         return ", ".join(f"{process.name} is process {process.pid}" for process in self._processes.values())
 
-    def run(self, jobs: Iterable[str]) -> Iterator[tuple[str, str | None, Job | None]]:
-        """Do all jobs to their end, a step at a time. Yields (worker, job, its state), the state None if it died."""
+    def run(self, jobs: Iterable[str]) -> Iterator[tuple[str, str | None, Job | str | None]]:
+        """Do all jobs to their end, a step at a time.
+
+        Yields (worker, job, news): the job's new state, what the worker has to say, or None when it died.
+        """
         line = deque(jobs)
         while line or self._doing:
             self._hand_out(line)
             for ready in wait(list(self._processes)):
                 assert isinstance(ready, Connection)
-                name = self._processes[ready].name
-                job = self._doing.pop(ready, None)
+                name, job = self._processes[ready].name, self._doing.get(ready)
                 try:
-                    state: Job | None = ready.recv()
+                    news: Job | str | None = ready.recv()
                 except (EOFError, ConnectionError):
-                    state = None
+                    news = None
                     self._processes.pop(ready).join()
-                if job is not None and (state is None or state["done"] < state["goal"]):
-                    line.append(job)
-                yield name, job, state
+                if not isinstance(news, str):
+                    self._doing.pop(ready, None)
+                    if job is not None and (news is None or news["done"] < news["goal"]):
+                        line.append(job)
+                yield name, job, news
             if not self._processes:
                 raise SystemExit("no worker is left")
 
@@ -150,18 +175,21 @@ class Table:
 def work(saver: RemoteSaver, given: argparse.Namespace) -> None:
     """Make the jobs anew, and have a crew do them."""
     app = build_jobs(saver, given.pace)
+    table = Table()
+    Warnings(table.say)
     jobs: dict[str, Job] = {f"job-{number}": {"goal": given.steps, "done": 0, "by": []} for number in range(given.jobs)}
     for name, job in jobs.items():
         saver.delete_thread(name)
         app.update_state(thread(name), job, as_node="__start__")
     crew = Crew(given.workers, given.server, given.tenant, given.pace)
     print(crew, flush=True)
-    table = Table()
-    for who, stepped, state in crew.run(jobs):
-        if state is None:
-            table.say(f"{who} died" + (f"; {stepped} goes on elsewhere" if stepped else ""))
-        elif stepped is not None:
-            jobs[stepped] = state
+    for who, job_id, news in crew.run(jobs):
+        if news is None:
+            table.say(f"{who} died" + (f"; {job_id} goes on elsewhere" if job_id else ""))
+        elif isinstance(news, str):
+            table.say(f"{who}: {news}")
+        elif job_id is not None:
+            jobs[job_id] = news
         table.draw(jobs)
     crew.dismiss()
     on_server: dict[str, Job] = {name: app.get_state(thread(name)).values for name in jobs}  # type: ignore[misc]
@@ -174,9 +202,12 @@ def watch(saver: RemoteSaver, given: argparse.Namespace) -> None:
     """Show what the server knows until all jobs are done."""
     app = build_jobs(saver, given.pace)
     table = Table()
+    Warnings(table.say)
     while True:
         states = {f"job-{number}": app.get_state(thread(f"job-{number}")) for number in range(given.jobs)}
         jobs: dict[str, Job] = {name: state.values for name, state in states.items() if state.values}  # type: ignore[misc]
+        if not jobs:
+            raise SystemExit("no jobs yet: start work first")
         over = all(not state.next for state in states.values())
         table.draw(jobs, last=over)
         if over:
@@ -194,16 +225,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="how many steps each has (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=4, help="how many processes (default: %(default)s)")
     parser.add_argument(
-        "--pace", type=float, default=0.2, help="about how many seconds a step takes (default: %(default)s)"
+        "--pace", type=float, default=2.0, help="about how many seconds a step takes (default: %(default)s)"
     )
     given = parser.parse_args()
     try:
         with RemoteSaver.from_conn_string(given.server, tenant=given.tenant, timeout=10) as saver:
             (work if given.command == "work" else watch)(saver, given)
-    except Unavailable as error:
+    except CheckpointdError as error:
         raise SystemExit(str(error)) from None
     except KeyboardInterrupt:
-        return
+        raise SystemExit(130) from None  # as a shell says of a program that Ctrl-C ended
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.prebuilt import ToolNode
 from langgraph.types import StateSnapshot
 
-from checkpointd.client import Unavailable
+from checkpointd.client import CheckpointdError
 from checkpointd.client.langgraph import RemoteSaver
 
 
@@ -132,11 +132,13 @@ def show(state: StateSnapshot) -> None:
         print(f"  waiting before {', '.join(state.next)}: approve, or replay with another song")
 
 
-def other_song(message: AnyMessage, song: str) -> AIMessage:
+def other_song(state: StateSnapshot, song: str) -> AIMessage:
     """The same wish to act, for another song: with the message's own id, so that it replaces it."""
-    if not isinstance(message, AIMessage):
-        raise SystemExit("nothing to play at this checkpoint")
-    return AIMessage("", id=message.id, tool_calls=[{**message.tool_calls[0], "args": {"song": song}}])
+    messages = state.values.get("messages")
+    wish = messages[-1] if messages else None
+    if not isinstance(wish, AIMessage) or not wish.tool_calls:
+        raise SystemExit("the agent does not wait to play at this checkpoint, so there is no song to change; see tree")
+    return AIMessage("", id=wish.id, tool_calls=[{**wish.tool_calls[0], "args": {"song": song}}])
 
 
 def replay(
@@ -145,14 +147,17 @@ def replay(
     """Go back to a checkpoint and run from there, on a branch of its own."""
     at: RunnableConfig = {"configurable": {**conversation["configurable"], "checkpoint_id": start}}
     if song is not None:
-        wish = agent.get_state(at).values["messages"][-1]
-        at = agent.update_state(at, {"messages": [other_song(wish, song)]}, as_node="agent")
+        at = agent.update_state(at, {"messages": [other_song(agent.get_state(at), song)]}, as_node="agent")
     agent.invoke(None, at)
 
 
-def first_wish(agent: CompiledStateGraph[MessagesState], conversation: RunnableConfig) -> str:
-    """The first checkpoint at which the agent waited to act."""
-    waiting = [state for state in agent.get_state_history(conversation) if state.next == ("action",)]
+def starting_point(states: Sequence[StateSnapshot], given: argparse.Namespace) -> str:
+    """The checkpoint to replay from: the one that was given, or the first at which the agent waited to act."""
+    if given.start is not None:
+        if given.start not in {checkpoint_id(state.config) for state in states}:
+            raise SystemExit(f"there is no checkpoint {given.start} in {given.conversation}; see tree")
+        return str(given.start)
+    waiting = [state for state in states if state.next == ("action",)]
     if not waiting:
         raise SystemExit("the agent has never waited to act in this conversation")
     return str(checkpoint_id(waiting[-1].config))
@@ -177,14 +182,19 @@ def arguments() -> argparse.Namespace:
 def run(agent: CompiledStateGraph[MessagesState], given: argparse.Namespace) -> None:
     """Do what the command line says."""
     conversation: RunnableConfig = {"configurable": {"thread_id": given.conversation}}
+    states = list(agent.get_state_history(conversation))
     if given.command == "ask":
+        if not given.request.strip():
+            raise SystemExit('the request is empty: ask for something, such as "play an old waltz"')
         agent.invoke({"messages": [HumanMessage(given.request)]}, conversation)
+    elif not states:
+        raise SystemExit(f"{given.conversation} is empty: ask for something first")
     elif given.command == "approve":
-        if not agent.get_state(conversation).next:
+        if not states[0].next:
             raise SystemExit("nothing waits to be approved")
         agent.invoke(None, conversation)
     elif given.command == "replay":
-        replay(agent, conversation, given.start or first_wish(agent, conversation), given.song)
+        replay(agent, conversation, starting_point(states, given), given.song)
     states = list(agent.get_state_history(conversation))
     print(f"{given.conversation}, seen by process {os.getpid()}")
     if given.command == "tree":
@@ -199,8 +209,10 @@ def main() -> None:
     try:
         with RemoteSaver.from_conn_string(given.server, tenant=given.tenant, timeout=10) as saver:
             run(build_agent(saver, Musician(), [play_on_radio, play_on_gramophone], ask_first=True), given)
-    except Unavailable as error:
+    except CheckpointdError as error:
         raise SystemExit(str(error)) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None  # as a shell says of a program that Ctrl-C ended
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -36,11 +38,11 @@ class Terminal:
         assert running.returncode == 0, complaint
         return printed
 
-    def refused(self, program: str, *words: str) -> str:
+    def refused(self, program: str, *words: str, code: int = 1) -> str:
         """Run a command that refuses, and return the line with which it does."""
         with self.start(program, *words) as running:
             _, complaint = running.communicate(timeout=PATIENCE)
-        assert running.returncode == 1
+        assert running.returncode == code
         return complaint
 
     @contextmanager
@@ -69,9 +71,14 @@ def terminal(server: ServerProcess, tenant: str) -> Terminal:
 
 def printed_until(running: subprocess.Popen[str], pattern: str) -> str:
     """What a command prints up to the first line with the pattern."""
-    assert running.stdout is not None
+    return read_until(running.stdout, pattern)
+
+
+def read_until(printed: IO[str] | None, pattern: str) -> str:
+    """What comes up to the first line with the pattern."""
+    assert printed is not None
     lines = []
-    for line in running.stdout:
+    for line in printed:
         lines.append(line)
         if re.search(pattern, line):
             return "".join(lines)
@@ -106,22 +113,32 @@ def test_content_workflow(terminal: Terminal) -> None:
         ("4", "created"),
     ]
 
+    assert workflow(terminal, "resume", "intro").startswith("nothing to carry on, the task is finished\n")
+
     rolled_back = workflow(terminal, "rollback", "intro", "3")
     assert re.findall(r"▸ (\w+)", rolled_back) == ["outline", "draft", "finalize"]
     assert len(re.findall(ID, workflow(terminal, "history", "intro"))) == 10
 
     assert terminal.refused("content_workflow.py", "status", "none") == "there is no task none\n"
     assert terminal.refused("content_workflow.py", *task) == "there is a task intro already\n"
+    assert "invalid choice: 'draff'" in terminal.refused("content_workflow.py", *task[:-1], "draff", code=2)
 
 
 def test_time_travel(terminal: Terminal) -> None:
     program = "time_travel.py"
+    for command in ("tree", "approve", "replay"):
+        assert terminal.refused(program, command) == "music is empty: ask for something first\n"
+    assert terminal.refused(program, "ask", " ").startswith("the request is empty: ask for something")
     assert "waiting before action" in terminal.type(program, "ask", "play an old waltz")
     approved = terminal.type(program, "approve")
     assert re.search(r"tool +the gramophone of process \d+ plays An Old Waltz\n +agent +Enjoy!", approved)
     assert terminal.refused(program, "approve") == "nothing waits to be approved\n"
     assert re.search(
         r"gramophone of process \d+ plays Take Five", terminal.type(program, "replay", "--song", "Take Five")
+    )
+
+    assert terminal.refused(program, "replay", "--from", "nonsense") == (
+        "there is no checkpoint nonsense in music; see tree\n"
     )
 
     _, *tree = terminal.type(program, "tree").splitlines()
@@ -135,10 +152,15 @@ def test_time_travel(terminal: Terminal) -> None:
         "            └── ID -> next: agent  (tool the gramophone of process N plays An Old Waltz)",
         "                └── ID -> next: end  (agent Enjoy!)",
     ]
+    for line in (tree[0], tree[-1]):  # the agent has yet to wait, and waits no more
+        checkpoint = re.findall(ID, line)[0]
+        refusal = terminal.refused(program, "replay", "--from", checkpoint, "--song", "Autumn Leaves")
+        assert "does not wait to play at this checkpoint" in refusal
 
 
 def test_many_workers(terminal: Terminal) -> None:
     size = ["--jobs", "3", "--steps", "6"]
+    assert terminal.refused("many_workers.py", "watch") == "no jobs yet: start work first\n"
     with terminal.start("many_workers.py", "work", *size, "--workers", "3", "--pace", "0.05") as working:
         crew = printed_until(working, "worker-3")
         victim = re.search(r"worker-2 is process (\d+)", crew)
@@ -155,3 +177,39 @@ def test_many_workers(terminal: Terminal) -> None:
 
     watched = terminal.type("many_workers.py", "watch", *size)
     assert re.findall(r"^(job-\d) +█+ +6/6 +(.*)$", watched, re.MULTILINE) == rows
+
+
+@pytest.mark.parametrize(
+    ("words", "sign"),
+    [
+        (["content_workflow.py", "create", "checkpoints", "--hang-at", "research"], "no answer"),
+        (["many_workers.py", "work", "--pace", "0.05", "--steps", "100000"], "worker-4"),
+    ],
+)
+def test_control_c_ends_a_program_quietly(terminal: Terminal, words: list[str], sign: str) -> None:
+    with terminal.start(*words) as running:
+        printed_until(running, sign)
+        running.send_signal(signal.SIGINT)
+        assert running.communicate(timeout=PATIENCE) == ("", "")
+    assert running.returncode == 130
+
+
+@pytest.mark.parametrize(
+    "words", [["content_workflow.py", "status", "intro"], ["time_travel.py", "tree"], ["many_workers.py", "watch"]]
+)
+def test_without_a_server_a_program_says_that_it_waits(words: list[str], tenant: str) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # and never listens
+        nowhere = "127.0.0.1:{1}".format(*bound.getsockname())
+        with Terminal(nowhere, tenant).start(*words) as running:
+            said = running.stdout if words[0] == "many_workers.py" else running.stderr
+            read_until(said, rf"^no answer from {nowhere} yet \(connection refused\); trying again for \d+\.\d s$")
+            running.send_signal(signal.SIGINT)
+            running.communicate(timeout=PATIENCE)
+    assert running.returncode == 130
+
+
+def test_an_address_that_is_none_is_one_line(tenant: str) -> None:
+    for words in (["content_workflow.py", "status", "intro"], ["time_travel.py", "tree"], ["many_workers.py", "watch"]):
+        (line,) = Terminal("nohost", tenant).refused(*words).splitlines()
+        assert line.startswith("target is not HOST:PORT; give it one, such as 127.0.0.1:50051")
