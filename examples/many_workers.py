@@ -145,7 +145,7 @@ class Table:
     """The jobs as a table, drawn over itself on a terminal, and once at the end elsewhere."""
 
     def __init__(self) -> None:
-        self._drawn = 0
+        self._lines: list[str] = []
 
     def draw(self, jobs: dict[str, Job], *, last: bool = False) -> None:
         """Draw it."""
@@ -157,15 +157,16 @@ class Table:
             shares = Counter(who.removeprefix("worker-") for who in job["by"])
             by = "  ".join(f"{who}: {steps}" for who, steps in sorted(shares.items()))
             lines.append(self._row(name, "█" * filled + "░" * (BAR - filled), f"{job['done']}/{job['goal']}", by))
-        if self._drawn:
-            print(f"\033[{self._drawn}A", end="")
-        print("\n".join(f"\033[K{line}" if sys.stdout.isatty() else line for line in lines), flush=True)
-        self._drawn = len(lines)
+        self._print(lines)
+        self._lines = lines
 
     def say(self, what: str) -> None:
         """Print a line that stays above the table."""
-        print(what, flush=True)
-        self._drawn = 0
+        self._print([what, *self._lines])
+
+    def _print(self, lines: list[str]) -> None:
+        over = f"\033[{len(self._lines)}A\033[J" if self._lines else ""  # what was drawn, which is only on a terminal
+        print(over + "\n".join(lines), flush=True)
 
     @staticmethod
     def _row(name: str, bar: str, steps: str, by: str) -> str:
