@@ -13,7 +13,8 @@ help: ## show this help
 # What serving needs, and what developing needs on top. A stamp makes the second call cheap.
 $(VENV)/.serve: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("checkpointd needs Python 3.11 or newer; call make PYTHON=...") if sys.version_info < (3, 11) else 0'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@# Also one that was interrupted while it was made, and has no pip.
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable '.[server,langgraph]'
 	@touch $@
