@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import psycopg
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection, AsyncCursor, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
@@ -62,6 +62,10 @@ class Database:
             unsaid = {
                 name: value for name, value in _CONNECTION_DEFAULTS.items() if name not in conninfo_to_dict(given)
             }
+        except psycopg.ProgrammingError:
+            # Without libpq's reason, which quotes the URL and with it perhaps a password.
+            raise StartupError("can't connect to the database: what was given is not a PostgreSQL URL") from None
+        try:
             self._conninfo = make_conninfo(given, **unsaid)
             connection = await AsyncConnection.connect(self._conninfo, autocommit=True)
         except psycopg.Error as error:
@@ -187,13 +191,24 @@ async def check(connection: AsyncConnection, oldest: int = OLDEST_POSTGRES) -> N
 
 
 def _where(conninfo: str) -> str:
-    """A database as a person would name it: never with a password."""
-    try:
-        parts = conninfo_to_dict(conninfo)
-    except psycopg.ProgrammingError:
-        return "with the URL given"
+    """A database as a person would name it, also where libpq's variables name it.
+
+    Never with a password, nor with what may be a part of one that was not percent-encoded in its URL.
+    """
+    given = {name: str(value) for name, value in conninfo_to_dict(conninfo).items()}
+    if "service" in given:
+        # libpq reads the service's file when it connects; its own variables come after that.
+        return f"of the service {given['service']!r}"
+    # With the variables, and with the service that PGSERVICE names.
+    unsaid = {each.keyword.decode(): each.val.decode() for each in pq.Conninfo.get_defaults() if each.val is not None}
+    parts = unsaid | given
+    database = parts.get("dbname") or parts.get("user", "")
     host = parts.get("host") or parts.get("hostaddr") or "local"
-    return f"{parts.get('dbname') or '(default)'!r} at {host}:{parts.get('port') or 5432}"
+    if "@" in database or ":" in database:
+        database = "(not shown)"
+    if "@" in host:
+        host = "(not shown)"
+    return f"{database!r} at {host}:{parts.get('port') or 5432}"
 
 
 def _first_line(error: Exception) -> str:
