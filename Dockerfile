@@ -34,7 +34,7 @@ VOLUME /var/lib/checkpointd
 EXPOSE 50051
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 \
-    CMD checkpointd health "127.0.0.1:${CHECKPOINTD_LISTEN##*:}"
+    CMD checkpointd health --server "127.0.0.1:${CHECKPOINTD_LISTEN##*:}"
 # Without a shell between, so that SIGTERM reaches the server.
 ENTRYPOINT ["checkpointd"]
 CMD ["serve"]

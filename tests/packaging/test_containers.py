@@ -82,7 +82,7 @@ def test_signals_reach_the_server_and_health_asks_it() -> None:
     assert of_the_image("STOPSIGNAL") == ["SIGTERM"]
     assert of_the_image("EXPOSE") == ["50051"]
     (health,) = of_the_image("HEALTHCHECK")
-    assert 'CMD checkpointd health "127.0.0.1:${CHECKPOINTD_LISTEN##*:}"' in health
+    assert 'CMD checkpointd health --server "127.0.0.1:${CHECKPOINTD_LISTEN##*:}"' in health
 
 
 def test_the_image_has_a_python_that_we_support() -> None:

@@ -90,13 +90,13 @@ with RemoteSaver.from_conn_string(sys.argv[1]) as saver:
 def test_the_three_work_together(
     installed: ServerProcess, with_server: Environment, thin: Environment, langgraph: Environment
 ) -> None:
-    assert with_server.run("checkpointd", "health", installed.address).returncode == 0
+    assert with_server.run("checkpointd", "health", "--server", installed.address).returncode == 0
     assert thin.python(_CALL, installed.address) == "answered"
     assert langgraph.python(_SAVE, installed.address) == "saved"
     children = psutil.Process(installed.process.pid).children(recursive=True)
     assert [child for child in children if child.name() == "postgres"]
     assert installed.stop() == 0
     assert not [child for child in children if child.is_running()]
-    asked_again = with_server.run("checkpointd", "health", installed.address)
+    asked_again = with_server.run("checkpointd", "health", "--server", installed.address)
     assert asked_again.returncode == 1
     assert "Traceback" not in asked_again.stderr

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from checkpointd.server import database_url as urls
+
 # libpq's variables that name a database; PGUSER, PGPASSWORD and the like only say how to reach it.
 _LIBPQ = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
 
@@ -92,50 +94,81 @@ def from_options(options: argparse.Namespace, arguments: Sequence[str], environm
     """The configuration from parsed options.
 
     Raises:
-        ValueError: an option has a value that makes no sense; the message names it.
+        ValueError: an option has a value that makes no sense; the message names it, or the variable it came from.
     """
-    given_data_dir = variable_of("data-dir") in environment or any(word.startswith("--data-dir") for word in arguments)
+
+    def named(option: str) -> str:
+        from_environment = variable_of(option) in environment and not _is_among(arguments, option)
+        return f"{variable_of(option)} (--{option})" if from_environment else f"--{option}"
+
+    given_data_dir = variable_of("data-dir") in environment or _is_among(arguments, "data-dir")
     database_url = options.database_url
     if not database_url:
         database_url = None
         if not given_data_dir and any(environment.get(name) for name in _LIBPQ):
             database_url = ""
-    elif any(word.startswith("--data-dir") for word in arguments):
-        raise ValueError("--data-dir is for the embedded PostgreSQL and --database-url for another; give one of them")
+    elif _is_among(arguments, "data-dir"):
+        raise ValueError(
+            f"--data-dir is for the embedded PostgreSQL and {named('database-url')} for another; give one of them"
+        )
+    elif not urls.is_valid(database_url):
+        raise ValueError(
+            f"{named('database-url')} is not a PostgreSQL URL; give postgresql://user:password@host:port/dbname, "
+            "with special characters percent-encoded (%40 for @)"
+        )
     if options.log_level not in _LOG_LEVELS:
-        raise ValueError(f"--log-level is {options.log_level!r}; choose {', '.join(_LOG_LEVELS)}")
+        raise ValueError(f"{named('log-level')} is {options.log_level!r}; choose {', '.join(_LOG_LEVELS)}")
     host, colon, port = options.listen.rpartition(":")
-    if not (colon and host and port.isdecimal() and int(port) < 65536):
-        raise ValueError(f"--listen is {options.listen!r}; give HOST:PORT, such as 127.0.0.1:50051 or [::]:50051")
+    if not (colon and host and port.isascii() and port.isdecimal() and int(port) < 65536):
+        raise ValueError(
+            f"{named('listen')} is {options.listen!r}; give HOST:PORT, such as 127.0.0.1:50051 or [::]:50051"
+        )
     return Config(
         listen=options.listen,
-        data_dir=Path(options.data_dir).expanduser(),
+        data_dir=_directory(named("data-dir"), options.data_dir),
         database_url=database_url,
-        max_message_size=_size("--max-message-size", options.max_message_size, 1, 256 * MIB),
-        database_connections=int(_number("--database-connections", options.database_connections, 2, 100)),
-        drain_timeout=_number("--drain-timeout", options.drain_timeout, 0, 3600),
+        max_message_size=_size(named("max-message-size"), options.max_message_size, 1, 256 * MIB),
+        database_connections=int(
+            _number(named("database-connections"), options.database_connections, 2, 100, whole=True)
+        ),
+        drain_timeout=_number(named("drain-timeout"), options.drain_timeout, 0, 3600),
         log_level=options.log_level,
     )
 
 
-def _number(option: str, text: str, least: float, most: float) -> float:
+def _is_among(arguments: Sequence[str], option: str) -> bool:
+    return any(word.partition("=")[0] == f"--{option}" for word in arguments)
+
+
+def _directory(name: str, text: str) -> Path:
+    try:
+        if not text:
+            raise ValueError("it would be the current directory")
+        return Path(text).expanduser()
+    except (ValueError, RuntimeError) as problem:  # the latter for ~somebody whom the system doesn't know
+        raise ValueError(f"{name} is {text!r}; give a directory ({problem})") from None
+
+
+def _number(name: str, text: str, least: float, most: float, *, whole: bool = False) -> float:
     try:
         value = float(text)
-        if not least <= value <= most:
+        if not least <= value <= most or (whole and not value.is_integer()):
             raise ValueError
     except ValueError:
-        raise ValueError(f"{option} is {text!r}; give a number from {least:g} to {most:g}") from None
+        kind = "whole number" if whole else "number"
+        raise ValueError(f"{name} is {text!r}; give a {kind} from {least:g} to {most:g}") from None
     return value
 
 
-def _size(option: str, text: str, least: int, most: int) -> int:
+def _size(name: str, text: str, least: int, most: int) -> int:
     number, factor = text, 1
     for unit, bytes_of_unit in (("KiB", 1 << 10), ("MiB", MIB)):
         if text.endswith(unit):
             number, factor = text.removesuffix(unit), bytes_of_unit
-    value = int(number) * factor if number.isdecimal() else -1
+    # More digits than any size has, and Python refuses to look at them.
+    value = int(number) * factor if number.isdecimal() and len(number) < 20 else -1
     if not least <= value <= most:
-        raise ValueError(f"{option} is {text!r}; give bytes, or a number with KiB or MiB, up to {most // MIB}MiB")
+        raise ValueError(f"{name} is {text!r}; give bytes, or a number with KiB or MiB, up to {most // MIB}MiB")
     return value
 
 

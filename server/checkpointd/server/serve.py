@@ -9,9 +9,9 @@ import grpc
 import uvloop
 
 from checkpointd.engine.errors import StartupError
+from checkpointd.server.address import ListenError
 from checkpointd.server.config import Config, describe
 from checkpointd.server.embedded import EmbeddedPostgresError
-from checkpointd.server.endpoint import ListenError
 from checkpointd.server.service import Service
 
 _log = logging.getLogger(__name__)
@@ -41,6 +41,8 @@ def run(config: Config) -> int:
         logging.getLogger(name).addFilter(_is_our_concern)
     try:
         uvloop.run(_serve(config))
+        # All has stopped; another Ctrl-C has nothing left to end, and shall not look like a failure.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     except (StartupError, EmbeddedPostgresError, ListenError) as error:
         print(f"checkpointd: {error}", file=sys.stderr)
         return 1
@@ -54,21 +56,50 @@ def _is_our_concern(record: logging.LogRecord) -> bool:
 
 
 async def _serve(config: Config) -> None:
-    stop = asyncio.Event()
+    told, told_again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def tell() -> None:
+        (told_again if told.is_set() else told).set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, tell)
     _log.debug("settings: %s", ", ".join(describe(config)))
     service = Service(config)
-    starting = asyncio.create_task(service.start())
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
-    # Told to stop while starting: finish the start, so that there is something whole to stop.
-    await starting
+    if not await _start(service, told):
+        _log.info("stopped while starting")
+        return
     embedded = config.database_url is None
     database = f" and its PostgreSQL; its data stays in {config.data_dir}" if embedded else ""
     print(_WELCOME.format(address=service.address, database=database), flush=True)
+    await told.wait()
+    _log.info("stopping: waiting for running calls, at most %g s; Ctrl-C again cuts them off", config.drain_timeout)
+    stopping = asyncio.create_task(service.stop())
+    if not await _first(stopping, told_again):
+        _log.info("told again: cutting off the calls that still run")
+        await service.cut_off()
     await stopping
-    _log.info("stopping: answering what was accepted, for at most %g s", config.drain_timeout)
-    await service.stop()
     _log.info("stopped")
+
+
+async def _start(service: Service, told: asyncio.Event) -> bool:
+    """Start the service; False if we are told to stop before it is there, and then all has stopped again."""
+    starting = asyncio.create_task(service.start())
+    if await _first(starting, told):
+        await starting
+        return True
+    starting.cancel()
+    await asyncio.wait([starting])
+    if starting.cancelled():
+        return False
+    await starting  # it was just done, or has failed
+    await service.stop()
+    return False
+
+
+async def _first(task: "asyncio.Task[None]", event: asyncio.Event) -> bool:
+    """Wait until the task is done or the event is set; whether the task is done."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    return task.done()

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from checkpointd.engine import Database, Engine
+from checkpointd.server import address
 from checkpointd.server.config import Config
 from checkpointd.server.embedded import EmbeddedPostgres
 from checkpointd.server.endpoint import Endpoint
@@ -17,9 +18,10 @@ class Service:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._started = AsyncExitStack()
+        self._endpoint: Endpoint | None = None
 
     async def start(self) -> None:
-        """Start serving.
+        """Start serving. Cancelled, it stops again what it has started.
 
         Raises:
             EmbeddedPostgresError: the server's own PostgreSQL can't run.
@@ -34,6 +36,8 @@ class Service:
 
     async def _start(self) -> None:
         config = self._config
+        # First, since all else takes a while and leaves traces: a new database, a migrated one.
+        await asyncio.to_thread(address.check, config.listen)
         conninfo = config.database_url
         if conninfo is None:
             conninfo = await self._start_postgres()
@@ -46,14 +50,24 @@ class Service:
         )
         await engine.open()
         self._started.push_async_callback(engine.close)
-        endpoint = Endpoint(config, engine)
-        await endpoint.start()
-        self._started.push_async_callback(endpoint.stop)
-        self.address = endpoint.address
+        self._endpoint = Endpoint(config, engine)
+        await self._endpoint.start()
+        self._started.push_async_callback(self._endpoint.stop)
+        self.address = self._endpoint.address
 
     async def _start_postgres(self) -> str:
         postgres = EmbeddedPostgres(self._config.data_dir)
-        await asyncio.to_thread(postgres.start)
+        starting = asyncio.create_task(asyncio.to_thread(postgres.start))
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # A thread can't be cancelled. The first call makes it give up; should it have been too late, or too early
+            # to be noticed, the second one stops what was started.
+            await asyncio.to_thread(postgres.stop)
+            await asyncio.wait([starting])
+            await asyncio.to_thread(postgres.stop)
+            starting.exception()  # that it gave up
+            raise
         self._started.push_async_callback(asyncio.to_thread, postgres.stop)
         supervision = asyncio.create_task(postgres.supervise())
         self._started.callback(supervision.cancel)
@@ -62,3 +76,8 @@ class Service:
     async def stop(self) -> None:
         """Take no new calls, answer those accepted (for as long as the drain timeout), then stop everything."""
         await self._started.aclose()
+
+    async def cut_off(self) -> None:
+        """Let a stop() that waits for calls wait no longer."""
+        if self._endpoint is not None:
+            await self._endpoint.cut_off()

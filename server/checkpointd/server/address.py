@@ -1,0 +1,50 @@
+"""The address to listen on: whether it can be had, before anything is started for it."""
+
+import errno
+import socket
+
+HINT = "choose another address with --listen (CHECKPOINTD_LISTEN)"
+
+
+class ListenError(Exception):
+    """The address to listen on can't be had; the message says which, why, and what to do."""
+
+
+def taken(address: str) -> ListenError:
+    """The error for an address that something else listens on."""
+    return ListenError(f"can't listen on {address}: is another server running there? Stop it, or {HINT}")
+
+
+def check(address: str) -> None:
+    """Look whether HOST:PORT can be listened on, and leave it free. Blocks while a name is looked up.
+
+    Raises:
+        ListenError: it can't.
+    """
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):  # the latter for a name that no machine can have
+        found = []
+    refusals = [_refusal(family, place) for family, _, _, _, place in found]
+    if errno.EADDRINUSE in refusals:
+        raise taken(address)
+    if None in refusals:
+        return  # where a name means several addresses, one will do
+    if errno.EACCES in refusals:
+        raise ListenError(f"can't listen on {address}: this user may not listen on port {port}; {HINT}")
+    raise ListenError(f"can't listen on {address}: {host} is not an address of this machine; {HINT}")
+
+
+def _refusal(family: socket.AddressFamily, place: object) -> int | None:
+    """Why a socket can't listen there; None if it can."""
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as attempt:
+            # As gRPC does: connections that a server before us has closed don't stand in the way.
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            attempt.bind(place)  # type: ignore[arg-type]
+            attempt.listen()
+    except OSError as error:
+        return error.errno
+    return None
