@@ -91,7 +91,7 @@ def test_a_killed_postgresql_of_its_own_comes_back(tmp_path: Path) -> None:
 
 
 def _starts(postgres: TestPostgres) -> bool:
-    """Whether it starts. This process has gRPC's threads, with which a fork fails now and then before PostgreSQL runs."""
+    """Whether it starts. In a process with gRPC's threads, a fork fails now and then before PostgreSQL runs."""
     try:
         postgres.start()
     except EmbeddedPostgresError:

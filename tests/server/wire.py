@@ -40,16 +40,18 @@ def whole_path(rpc: str) -> str:
     return f"/{service.full_name}/{rpc}"
 
 
-def invoke(channel: grpc.Channel, rpc: str, request: Message | bytes, metadata: Metadata = ()) -> list[Any]:
+def invoke(
+    channel: grpc.Channel, rpc: str, request: Message | bytes, metadata: Metadata = (), timeout: float | None = None
+) -> list[Any]:
     """Call an rpc with a message, or with raw bytes in its place, and return all it answers."""
     method, path = METHODS[rpc], whole_path(rpc)
     data = request if isinstance(request, bytes) else request.SerializeToString()
     read = GetMessageClass(method.output_type).FromString
     if method.server_streaming:
         stream: Any = channel.unary_stream(path, None, read)
-        return list(stream(data, metadata=metadata))
+        return list(stream(data, metadata=metadata, timeout=timeout))
     call: Any = channel.unary_unary(path, None, read)
-    return [call(data, metadata=metadata)]
+    return [call(data, metadata=metadata, timeout=timeout)]
 
 
 @dataclass
