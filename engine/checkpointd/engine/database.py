@@ -77,6 +77,7 @@ class Database:
             await connection.execute(STATEMENTS["session"].encode())
             try:
                 await migrate(connection)
+                await _check_privileges(connection)
             except psycopg.errors.InsufficientPrivilege as error:
                 raise StartupError(
                     f"the role {connection.info.user!r} may not make the schema in {_where(self._conninfo)} "
@@ -188,6 +189,15 @@ async def check(connection: AsyncConnection, oldest: int = OLDEST_POSTGRES) -> N
         )
     if encoding != "UTF8":
         raise StartupError(f"the database {where} has the encoding {encoding}; make one with ENCODING 'UTF8'")
+
+
+async def _check_privileges(connection: AsyncConnection) -> None:
+    cursor = await connection.execute(STATEMENTS["forbidden_tables"].encode())
+    if tables := [name for (name,) in await cursor.fetchall()]:
+        raise StartupError(
+            f"permission denied: the role {connection.info.user!r} may not use {', '.join(tables)} of the schema "
+            "'checkpointd'; grant it SELECT, INSERT, UPDATE and DELETE on them"
+        )
 
 
 def _where(conninfo: str) -> str:
