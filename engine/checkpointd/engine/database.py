@@ -116,8 +116,9 @@ class Database:
             min_size=size,
             max_size=size,
             timeout=_POOL_TIMEOUT,
-            # Keep trying for ever: a database that comes back is found again.
-            reconnect_timeout=float("inf"),
+            # Pauses between attempts double. Past this the pool stops trying by itself and tries anew with each call,
+            # so that a database that was away for long is found as soon as it is back.
+            reconnect_timeout=5.0,
             name=f"checkpointd-{name}",
             open=False,
         )

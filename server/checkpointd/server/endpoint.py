@@ -61,6 +61,7 @@ class Endpoint:
     def __init__(self, config: Config, engine: Engine) -> None:
         self._config = config
         self._engine = engine
+        self._guard = Guard(config.max_message_size)
         self._health = HealthService(("", *_SERVICES))
         # Kept and left alone: they close their port and answer the calls under way by themselves, and grpcio does not
         # take it well when they are stopped once more.
@@ -82,9 +83,7 @@ class Endpoint:
         self._supervision = asyncio.create_task(self._supervise(serving))
 
     def _listening(self, address: str) -> tuple[grpc.aio.Server, int]:
-        server = grpc.aio.server(
-            interceptors=[Guard(self._config.max_message_size)], options=_channel_options(self._config)
-        )
+        server = grpc.aio.server(interceptors=[self._guard], options=_channel_options(self._config))
         add_CheckpointsServicer_to_server(CheckpointsHandlers(self._engine), server)
         add_ThreadsServicer_to_server(ThreadsHandlers(self._engine), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -115,6 +114,7 @@ class Endpoint:
         """Take no new calls, and answer those accepted for as long as the drain timeout."""
         # From here on new calls are answered UNAVAILABLE, which clients retry elsewhere or later.
         self._health.stop()
+        await self._guard.close()
         await self._server.stop(self._config.drain_timeout)
         self._supervision.cancel()
 

@@ -5,6 +5,7 @@ Python text. So the guard takes requests as bytes, parses them itself, and turns
 answer.
 """
 
+import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,6 +27,10 @@ Parse = Callable[[bytes], Message]
 
 _PREFIX = "/checkpointd."
 
+# Seconds. A closing guard waits until no call has come for so long, and in all no longer than this.
+_QUIET = 0.1
+_LONGEST_CLOSE = 1.0
+
 
 class Guard(grpc.aio.ServerInterceptor):
     """Wraps the handlers of the contract's services; health and reflection pass untouched."""
@@ -33,6 +38,8 @@ class Guard(grpc.aio.ServerInterceptor):
     def __init__(self, max_message_size: int) -> None:
         self._limit = max_message_size
         self._guarded: dict[str, Handler] = {}
+        self._closed = False
+        self._last_refused = 0.0
 
     async def intercept_service(
         self,
@@ -47,6 +54,24 @@ class Guard(grpc.aio.ServerInterceptor):
             self._guarded[method] = self._stream(handler) if handler.response_streaming else self._unary(handler)
         return self._guarded[method]
 
+    async def close(self) -> None:
+        """Answer every new call UNAVAILABLE, and return when those that were on their way have been.
+
+        gRPC itself, told to stop, would answer calls that it has received and not yet handed on with CANCELLED, which
+        says nothing of trying again.
+        """
+        self._closed = True
+        loop = asyncio.get_running_loop()
+        now = began = self._last_refused = loop.time()
+        while (quiet_at := min(self._last_refused + _QUIET, began + _LONGEST_CLOSE)) > now:
+            await asyncio.sleep(quiet_at - now)
+            now = loop.time()
+
+    async def _admit(self, context: Context) -> None:
+        if self._closed:
+            self._last_refused = asyncio.get_running_loop().time()
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is stopping; try again")
+
     def _unary(self, handler: Handler) -> Handler:
         # The stubs describe handlers of synchronous servers only.
         call: Any = handler.unary_unary
@@ -54,6 +79,7 @@ class Guard(grpc.aio.ServerInterceptor):
 
         async def guarded(data: bytes, context: Context) -> Message:
             try:
+                await self._admit(context)
                 response: Message = await call(self._request(parse, data), context)
             except Exception as error:
                 return await _refuse(context, error)
@@ -67,6 +93,7 @@ class Guard(grpc.aio.ServerInterceptor):
 
         async def guarded(data: bytes, context: Context) -> AsyncIterator[Message]:
             try:
+                await self._admit(context)
                 async for response in call(self._request(parse, data), context):
                     yield response
             except Exception as error:

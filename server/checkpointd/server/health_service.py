@@ -32,8 +32,9 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # gr
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
+        ended = self._stopped.is_set()
         yield self._answer(request.service)
-        if not self._stopped.is_set():
+        if not ended:
             await self._stopped.wait()
             yield self._answer(request.service)
 
