@@ -101,10 +101,10 @@ def invalid(named: str) -> Iterator[Refused]:
     assert found.message.startswith(found.metadata["field"])
 
 
-def health(address: str, service: str = "") -> str:
+def health(address: str, service: str = "", timeout: float = 30) -> str:
     with grpc.insecure_channel(address) as channel:
         request = health_pb2.HealthCheckRequest(service=service)
-        answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=30, wait_for_ready=True)
+        answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout, wait_for_ready=True)
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
 
 
