@@ -36,6 +36,7 @@ _LIMITS: dict[str, tuple[int, int] | None] = {
     "GetChannelHistoryRequest.channels": _CHANNEL,
     "CheckpointPut.checkpoint_ns": _NAMESPACE,
     "CheckpointPut.parent_checkpoint_id": _MAYBE_CHECKPOINT,
+    "CheckpointPut.graph_hash": (0, 64),
     "Checkpoint.id": _CHECKPOINT,
     "Checkpoint.ts": (0, 64),
     "Checkpoint.channel_versions key": _CHANNEL,
@@ -52,6 +53,15 @@ _LIMITS: dict[str, tuple[int, int] | None] = {
     "WritesPut.task_id": (1, 255),
     "WritesPut.task_path": (0, 4096),
     "Write.channel": _CHANNEL,
+    "GetStateRequest.thread_id": _THREAD,
+    "GetStateRequest.checkpoint_ns": _NAMESPACE,
+    "GetStateRequest.checkpoint_id": _MAYBE_CHECKPOINT,
+    "GetStateHistoryRequest.thread_id": _THREAD,
+    "GetStateHistoryRequest.checkpoint_ns": _NAMESPACE,
+    "GetStateHistoryRequest.before_checkpoint_id": _MAYBE_CHECKPOINT,
+    "GetStateHistoryRequest.checkpoint_id": _MAYBE_CHECKPOINT,
+    "GraphRef.hash": (1, 64),
+    "GraphRef.name": (1, 255),
     "GetThreadRequest.thread_id": _THREAD,
     "ListThreadsRequest.thread_id_prefix": (0, 255),
     "DeleteThreadRequest.thread_id": _THREAD,
@@ -62,12 +72,19 @@ _LIMITS: dict[str, tuple[int, int] | None] = {
 }
 
 # Not plain text: other tests say what these take.
-_STRUCTURED = {"Metadata.json", "ListCheckpointsRequest.metadata_filter", "ListThreadsRequest.page_token"}
+_STRUCTURED = {
+    "Metadata.json",
+    "ListCheckpointsRequest.metadata_filter",
+    "GetStateHistoryRequest.metadata_filter",
+    "ListThreadsRequest.page_token",
+}
 
 # What the rpcs that read say in an empty tenant.
 _MISSING = {
     "GetCheckpoint": "CHECKPOINT_NOT_FOUND",
     "GetChannelHistory": "CHECKPOINT_NOT_FOUND",
+    "GetState": "GRAPH_NOT_FOUND",
+    "GetStateHistory": "GRAPH_NOT_FOUND",
     "GetThread": "THREAD_NOT_FOUND",
     "CopyThread": "THREAD_NOT_FOUND",
 }

@@ -59,8 +59,8 @@ class Rows:
 
 
 class ThreadRows(Rows):
-    type_name = "checkpointd.thread_row_v1"
-    columns = (_TEXT, _TEXT, _INT8)
+    type_name = "checkpointd.thread_row_v2"
+    columns = (_TEXT, _TEXT, _INT8, _TEXT)
 
 
 class CheckpointRows(Rows):

@@ -36,6 +36,7 @@ class Commit:
     tenant: str
     thread_id: str
     ops: int
+    graph_hash: bytes | None = None  # of the last checkpoint that names one
     size: int = 0  # bytes that will travel to the database, roughly
     checkpoints: list[_Row] = field(default_factory=list)
     values: list[_Row] = field(default_factory=list)
@@ -63,6 +64,7 @@ def _add_checkpoint(commit: Commit, number: int, put: CheckpointPut) -> None:
         raise InvalidField("put.checkpoint", "is missing; send the checkpoint to store")
     validate.checkpoint_put(put)
     metadata = validate.metadata(put.metadata)
+    commit.graph_hash = put.graph_hash.encode() or commit.graph_hash
     checkpoint = put.checkpoint
     namespace, checkpoint_id = put.checkpoint_ns, checkpoint.id
     versions = dict(checkpoint.channel_versions)
@@ -115,6 +117,7 @@ def _add_writes(commit: Commit, number: int, put: WritesPut) -> None:
 class _Thread:
     number: int
     ops: int = 0
+    graph_hash: bytes | None = None
 
 
 class Batch:
@@ -142,16 +145,18 @@ class Batch:
             if key not in self._writes or row.key[-1] < 0:  # type: ignore[operator]
                 self._writes[key] = (thread, thread.ops + row.op, row)
         thread.ops += commit.ops
+        thread.graph_hash = commit.graph_hash or thread.graph_hash
 
     def parameters(self) -> dict[str, Rows]:
         """The parameters of the statement `commit`."""
         threads, checkpoints, values, writes = ThreadRows(), CheckpointRows(), ValueRows(), WriteRows()
         for (tenant, thread_id), thread in self._threads.items():
-            threads.add(cells(ThreadRows.columns, (tenant.encode(), thread_id.encode(), INT8(thread.ops))))
+            row = (tenant.encode(), thread_id.encode(), INT8(thread.ops), thread.graph_hash)
+            threads.add(cells(ThreadRows.columns, row))
         for rows, entries in ((checkpoints, self._checkpoints), (writes, self._writes)):
-            for thread, place, row in entries.values():
+            for thread, place, entry in entries.values():
                 numbers = (INT4(thread.number), INT8(thread.ops - place))
-                rows.add([*cells(rows.columns[:_SEQUENCED], numbers), *row.lasting, *row.content])
-        for thread, row in self._values.values():
-            values.add(cells(ValueRows.columns[:_NUMBERED], (INT4(thread.number),)) + row.lasting)
+                rows.add([*cells(rows.columns[:_SEQUENCED], numbers), *entry.lasting, *entry.content])
+        for thread, entry in self._values.values():
+            values.add(cells(ValueRows.columns[:_NUMBERED], (INT4(thread.number),)) + entry.lasting)
         return {"threads": threads, "checkpoints": checkpoints, "values": values, "writes": writes}

@@ -5,6 +5,7 @@
     ├── CheckpointNotFound
     ├── ThreadNotFound
     ├── ThreadExists
+    ├── GraphNotFound
     ├── DatabaseUnavailable    try again
     ├── DatabaseReadOnly       try again
     ├── DatabaseFull
@@ -76,6 +77,17 @@ class ThreadExists(EngineError):
         super().__init__(
             f"thread {target!r} has checkpoints that {source!r} does not have; copy to another id or delete it first",
             thread_id=target,
+        )
+
+
+class GraphNotFound(EngineError):
+    """No graph is registered under this name or hash."""
+
+    reason = ErrorReason.ERROR_REASON_GRAPH_NOT_FOUND
+
+    def __init__(self, graph: str) -> None:
+        super().__init__(
+            f"no graph is registered under the name or hash {graph!r}; register it with RegisterGraph", graph=graph
         )
 
 

@@ -23,6 +23,8 @@ METADATA_BYTES = 1 << 20
 RUN_ID_BYTES = 255
 NUMBER_DIGITS = 4300  # Python's own limit for integers
 NESTING = 200  # levels
+GRAPH_NAME_BYTES = 255
+GRAPH_HASH_BYTES = 64
 MAX_ITEMS = 1000
 MAX_PAGE_SIZE = 1000
 
@@ -71,6 +73,14 @@ def checkpoint_key(thread: str, checkpoint_ns: str, checkpoint_id: str, min_byte
     text("checkpoint_id", checkpoint_id, CHECKPOINT_ID_BYTES, min_bytes)
 
 
+def selection(before_checkpoint_id: str, metadata_filter: str, limit: int) -> None:
+    """Check what a list asks of the checkpoints in it."""
+    text("before_checkpoint_id", before_checkpoint_id, CHECKPOINT_ID_BYTES, 0)
+    json_object("metadata_filter", metadata_filter)
+    if limit < 0:
+        raise InvalidField("limit", f"is {limit}; give it 0 or more, or leave it out for all")
+
+
 def checkpoint_put(put: CheckpointPut) -> None:
     """Check a checkpoint to be stored, but for its metadata (see `metadata`)."""
     checkpoint = put.checkpoint
@@ -78,6 +88,7 @@ def checkpoint_put(put: CheckpointPut) -> None:
     text("put.checkpoint.id", checkpoint.id, CHECKPOINT_ID_BYTES)
     text("put.parent_checkpoint_id", put.parent_checkpoint_id, CHECKPOINT_ID_BYTES, 0)
     text("put.checkpoint.ts", checkpoint.ts, TIMESTAMP_BYTES, 0)
+    text("put.graph_hash", put.graph_hash, GRAPH_HASH_BYTES, 0)
     versions = checkpoint.channel_versions
     for channel, version in versions.items():
         text("put.checkpoint.channel_versions key", channel, CHANNEL_BYTES)

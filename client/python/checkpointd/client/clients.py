@@ -9,9 +9,7 @@ from checkpointd.client import operations
 from checkpointd.client.calls import acall, call
 from checkpointd.client.connection import Connection
 from checkpointd.client.listing import aeach, each
-from checkpointd.client.rpcs import Operation
-from checkpointd.v1.checkpoints_pb2 import ListCheckpointsRequest
-from checkpointd.v1.core_pb2 import CheckpointTuple
+from checkpointd.client.rpcs import Item, Listing, Operation
 from checkpointd.v1.threads_pb2 import ListThreadsResponse, Thread
 
 Parameters = ParamSpec("Parameters")
@@ -59,22 +57,20 @@ def _acall(
 
 
 def _each(
-    prepare: Callable[Parameters, ListCheckpointsRequest],
-) -> Callable[Concatenate[_Connected, Parameters], Iterator[CheckpointTuple]]:
+    prepare: Callable[Parameters, Listing[Item]],
+) -> Callable[Concatenate[_Connected, Parameters], Iterator[Item]]:
     @functools.wraps(prepare)
-    def method(self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Iterator[CheckpointTuple]:
+    def method(self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Iterator[Item]:
         return each(self._connection, prepare(*args, **kwargs))
 
     return method
 
 
 def _aeach(
-    prepare: Callable[Parameters, ListCheckpointsRequest],
-) -> Callable[Concatenate[_Connected, Parameters], AsyncGenerator[CheckpointTuple]]:
+    prepare: Callable[Parameters, Listing[Item]],
+) -> Callable[Concatenate[_Connected, Parameters], AsyncGenerator[Item]]:
     @functools.wraps(prepare)
-    def method(
-        self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs
-    ) -> AsyncGenerator[CheckpointTuple]:
+    def method(self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> AsyncGenerator[Item]:
         return aeach(self._connection, prepare(*args, **kwargs))
 
     return method
@@ -133,6 +129,9 @@ class Client(_Connected):
     copy_thread = _call(operations.copy_thread)
     prune_threads = _call(operations.prune_threads)
     delete_runs = _call(operations.delete_runs)
+    register_graph = _call(operations.register_graph)
+    get_state = _call(operations.get_state)
+    get_state_history = _each(operations.get_state_history)
 
     def close(self) -> None:
         """Close the channel. Calls under way fail with ClientClosed. Closing twice is allowed."""
@@ -169,6 +168,9 @@ class AsyncClient(_Connected):
     copy_thread = _acall(operations.copy_thread)
     prune_threads = _acall(operations.prune_threads)
     delete_runs = _acall(operations.delete_runs)
+    register_graph = _acall(operations.register_graph)
+    get_state = _acall(operations.get_state)
+    get_state_history = _aeach(operations.get_state_history)
 
     async def close(self) -> None:
         """Close the channel. Calls under way fail with ClientClosed. Closing twice is allowed."""

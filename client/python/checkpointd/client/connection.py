@@ -15,6 +15,7 @@ from checkpointd.client.fork import gate, keep_for_ever
 from checkpointd.client.status import INTERRUPTED, CallFailed, Status
 from checkpointd.client.target import check_target
 from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsStub
+from checkpointd.v1.states_pb2_grpc import StatesStub
 from checkpointd.v1.threads_pb2_grpc import ThreadsStub
 
 _TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -47,6 +48,7 @@ class Stubs(NamedTuple):
     channel: grpc.Channel
     checkpoints: CheckpointsStub
     threads: ThreadsStub
+    states: StatesStub
     process: int
 
 
@@ -124,7 +126,9 @@ class Connection:
                 # Channels with the same options share connections. The process id, as an option that gRPC does not
                 # know, keeps a child from being given its parent's.
                 channel = grpc.insecure_channel(self.target, (*_OPTIONS, ("checkpointd.process", process)))
-                self._stubs = Stubs(channel, CheckpointsStub(channel), ThreadsStub(channel), process)
+                self._stubs = Stubs(
+                    channel, CheckpointsStub(channel), ThreadsStub(channel), StatesStub(channel), process
+                )
             return self._stubs
 
 

@@ -1,29 +1,29 @@
-"""Reading a list of checkpoints, which comes as a stream: from a thread (`each`) and from an event loop (`aeach`)."""
+"""Reading a list, of checkpoints or states, which comes as a stream: from a thread (`each`) or a loop (`aeach`)."""
 
 import asyncio
 import contextlib
 import os
 import threading
 from collections.abc import AsyncGenerator, Iterator
+from typing import Any, Generic
 
 import grpc
 
 from checkpointd.client.connection import Connection, Stubs
 from checkpointd.client.fork import gate, keep_for_ever
 from checkpointd.client.retry import Attempts
+from checkpointd.client.rpcs import Item, Listing
 from checkpointd.client.status import INTERRUPTED, LATE, CallFailed, Status
-from checkpointd.v1.checkpoints_pb2 import ListCheckpointsRequest, ListCheckpointsResponse
-from checkpointd.v1.core_pb2 import CheckpointTuple
 
-# An event loop takes checkpoints from a stream in a worker thread, several at a time because each time costs a change
+# An event loop takes items from a stream in a worker thread, several at a time because each time costs a change
 # of threads: more each time, so that the first one comes at once, but no more than this, and than these bytes hold.
 _MOST_AT_A_TIME = 64
 _BYTES_AT_A_TIME = 1 << 20
 
 
-def each(connection: Connection, request: ListCheckpointsRequest) -> Iterator[CheckpointTuple]:
+def each(connection: Connection, listing: Listing[Item]) -> Iterator[Item]:
     """Read a list from any thread."""
-    reading = _Reading(connection, request)
+    reading = _Reading(connection, listing)
     while True:
         try:
             with contextlib.closing(_Stream(connection, reading)) as stream:
@@ -36,9 +36,9 @@ def each(connection: Connection, request: ListCheckpointsRequest) -> Iterator[Ch
         connection.closed.wait(reading.pause_after(status))
 
 
-async def aeach(connection: Connection, request: ListCheckpointsRequest) -> AsyncGenerator[CheckpointTuple]:
+async def aeach(connection: Connection, listing: Listing[Item]) -> AsyncGenerator[Item]:
     """Read a list from any event loop. Leaving it early, or cancelling the task, cancels the call."""
-    reading = _Reading(connection, request)
+    reading = _Reading(connection, listing)
     while True:
         try:
             with contextlib.closing(_Stream(connection, reading)) as stream:
@@ -54,7 +54,7 @@ async def aeach(connection: Connection, request: ListCheckpointsRequest) -> Asyn
         await asyncio.sleep(reading.pause_after(status))
 
 
-class _Reading:
+class _Reading(Generic[Item]):
     """How far the reading of a list has come, and how it goes on after a failure. No I/O.
 
     A list that has given nothing yet is simply asked for again. One that has goes on before its last checkpoint; that
@@ -62,15 +62,14 @@ class _Reading:
     checkpoint itself, which may be of another namespace and then means an order of ids.
     """
 
-    def __init__(self, connection: Connection, request: ListCheckpointsRequest) -> None:
-        self.request = request
+    def __init__(self, connection: Connection, listing: Listing[Item]) -> None:
+        self.listing = listing
         self._connection = connection
         self._attempts = Attempts(connection)
         self._taken = 0
         self._last = ""
-        self._can_go_on = bool(
-            request.thread_id and request.HasField("checkpoint_ns") and not request.before_checkpoint_id
-        )
+        request = listing.request
+        self._can_go_on = listing.rpc.one_namespace(request) and not request.before_checkpoint_id
 
     def timeouts(self) -> tuple[float | None, float | None]:
         """Seconds for the first checkpoint to come, and for the whole stream; None for no bound.
@@ -80,40 +79,42 @@ class _Reading:
         left = self._attempts.time_left()
         return (None, left) if self._can_go_on else (left, None)
 
-    def count(self, found: CheckpointTuple) -> None:
-        """Note that a checkpoint was taken."""
+    def count(self, found: Item) -> None:
+        """Note that an item was taken."""
         self._taken += 1
-        self._last = found.checkpoint.id
+        self._last = self.listing.rpc.checkpoint_id(found)
 
     def pause_after(self, status: Status) -> float:
-        """Seconds to wait before `request`, which may have changed, is sent again. Raises when it can't be."""
+        """Seconds to wait before `listing`, which may have changed, is sent again. Raises when it can't be."""
         if not self._taken:
             return self._attempts.pause_after(status)
         slowly_read = status.code is grpc.StatusCode.DEADLINE_EXCEEDED
         if not self._can_go_on or not (slowly_read or status.is_transient()):
             raise self._attempts.error(status)
-        request = ListCheckpointsRequest()
-        request.CopyFrom(self.request)
+        request = type(self.listing.request)()
+        request.CopyFrom(self.listing.request)
         request.before_checkpoint_id = self._last
         if request.HasField("limit"):
             request.limit -= self._taken
-        self.request, self._taken = request, 0
+        self.listing, self._taken = self.listing.rpc.of(request), 0
         self._attempts = Attempts(self._connection)
         return 0.0 if slowly_read else self._attempts.pause_after(status)
 
 
-class _Stream:
+class _Stream(Generic[Item]):
     """A list under way."""
 
-    def __init__(self, connection: Connection, reading: _Reading) -> None:
+    def __init__(self, connection: Connection, reading: _Reading[Item]) -> None:
         self._connection = connection
         self._late = False
+        listing = reading.listing
+        self._read = listing.rpc.read
         first_within, timeout = reading.timeouts()
         with gate:
             self._stubs, self._call = connection.attempt(
                 lambda stubs: (
                     stubs,
-                    stubs.checkpoints.ListCheckpoints(reading.request, timeout=timeout, metadata=connection.metadata),
+                    listing.rpc.method(stubs)(listing.request, timeout=timeout, metadata=connection.metadata),
                 )
             )
         # gRPC has a deadline for a call as a whole only.
@@ -126,9 +127,9 @@ class _Stream:
         self._late = True
         self._call.cancel()
 
-    def take(self, most: int) -> list[CheckpointTuple]:
-        """The next checkpoints, at least one and at most so many; none at the end. Waits for them in this thread."""
-        taken: list[CheckpointTuple] = []
+    def take(self, most: int) -> list[Item]:
+        """The next items, at least one and at most so many; none at the end. Waits for them in this thread."""
+        taken: list[Item] = []
         size = 0
         try:
             while len(taken) < most and size < _BYTES_AT_A_TIME:
@@ -137,7 +138,7 @@ class _Stream:
                 self._calm()
                 if found is None:
                     break
-                taken.append(found.checkpoint_tuple)
+                taken.append(self._read(found))
                 size += found.ByteSize()
         except CallFailed:
             if self._late:
@@ -146,7 +147,7 @@ class _Stream:
                 raise  # otherwise it is raised again when the next ones are taken
         return taken
 
-    def _next(self, stubs: Stubs) -> ListCheckpointsResponse | None:
+    def _next(self, stubs: Stubs) -> Any:
         if stubs is not self._stubs:
             raise CallFailed(INTERRUPTED)  # by a fork, of which this may even be the child
         return next(self._call, None)

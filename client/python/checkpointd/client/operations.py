@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 from checkpointd.client import rpcs
 from checkpointd.client.build import build
-from checkpointd.client.rpcs import Operation
+from checkpointd.client.rpcs import Listing, Operation
 from checkpointd.v1 import checkpoints_pb2 as checkpoints
 from checkpointd.v1 import core_pb2 as core
+from checkpointd.v1 import graph_pb2 as graphs
+from checkpointd.v1 import states_pb2 as states
 from checkpointd.v1 import threads_pb2 as threads
 
 
@@ -92,21 +94,23 @@ def list_checkpoints(
     metadata_filter: str = "",
     limit: int | None = None,
     view: checkpoints.CheckpointView.ValueType = checkpoints.CHECKPOINT_VIEW_FULL,
-) -> checkpoints.ListCheckpointsRequest:
+) -> Listing[core.CheckpointTuple]:
     """Checkpoints, newest commit first within a thread; without a thread_id all threads', greatest id first.
 
     The timeout bounds the wait for the first one. A list of one namespace without `before_checkpoint_id` is carried on
     after a failure, and may be read as slowly as you like; any other one raises what broke it off.
     """
-    return build(
-        checkpoints.ListCheckpointsRequest,
-        thread_id=thread_id,
-        checkpoint_ns=checkpoint_ns,
-        checkpoint_id=checkpoint_id,
-        before_checkpoint_id=before_checkpoint_id,
-        metadata_filter=metadata_filter,
-        limit=limit,
-        view=view,
+    return rpcs.LIST_CHECKPOINTS.of(
+        build(
+            checkpoints.ListCheckpointsRequest,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            checkpoint_id=checkpoint_id,
+            before_checkpoint_id=before_checkpoint_id,
+            metadata_filter=metadata_filter,
+            limit=limit,
+            view=view,
+        )
     )
 
 
@@ -172,3 +176,60 @@ def prune_threads(*, thread_ids: Iterable[str], strategy: threads.PruneStrategy.
 def delete_runs(*, run_ids: Iterable[str]) -> Operation[int]:
     """Delete, in all threads, the checkpoints of at most 1000 runs. Returns how many checkpoints this call removed."""
     return rpcs.DELETE_RUNS.of(build(threads.DeleteRunsRequest, run_ids=run_ids))
+
+
+def register_graph(*, graph_name: str, spec: graphs.GraphSpec) -> Operation[states.RegisterGraphResponse]:
+    """Store the description of a graph under a name. The same one again changes nothing."""
+    return rpcs.REGISTER_GRAPH.of(build(states.RegisterGraphRequest, graph_name=graph_name, spec=spec))
+
+
+def get_state(
+    *,
+    thread_id: str,
+    checkpoint_ns: str = "",
+    checkpoint_id: str | None = None,
+    subgraphs: bool = False,
+    graph: states.GraphRef | None = None,
+) -> Operation[states.StateSnapshot]:
+    """The state of a thread at a checkpoint, with None at the head of the namespace, with "" at the head as it was.
+
+    Raises NotFound when the checkpoint named does not exist, or the graph named is not registered.
+    """
+    return rpcs.GET_STATE.of(
+        build(
+            states.GetStateRequest,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            checkpoint_id=checkpoint_id,
+            subgraphs=subgraphs,
+            graph=graph,
+        )
+    )
+
+
+def get_state_history(
+    *,
+    thread_id: str,
+    checkpoint_ns: str = "",
+    checkpoint_id: str = "",
+    before_checkpoint_id: str = "",
+    metadata_filter: str = "",
+    limit: int | None = None,
+    graph: states.GraphRef | None = None,
+) -> Listing[states.StateSnapshot]:
+    """The states of a namespace, newest commit first.
+
+    Raises NotFound when the graph named is not registered. A failure on the way is met as by `list_checkpoints`.
+    """
+    return rpcs.GET_STATE_HISTORY.of(
+        build(
+            states.GetStateHistoryRequest,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            checkpoint_id=checkpoint_id,
+            before_checkpoint_id=before_checkpoint_id,
+            metadata_filter=metadata_filter,
+            limit=limit,
+            graph=graph,
+        )
+    )

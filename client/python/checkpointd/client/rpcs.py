@@ -1,4 +1,4 @@
-"""The rpcs of the contract that have one answer: how each is called and how its response is read."""
+"""The rpcs of the contract: how each is called and how its response, or each item of its stream, is read."""
 
 from __future__ import annotations
 
@@ -10,17 +10,26 @@ import grpc
 from checkpointd.client.connection import Stubs
 from checkpointd.v1 import checkpoints_pb2 as checkpoints
 from checkpointd.v1 import core_pb2 as core
+from checkpointd.v1 import states_pb2 as states
 from checkpointd.v1 import threads_pb2 as threads
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 
 class Operation(NamedTuple, Generic[Result]):
     """A request and the rpc that it goes to."""
 
     rpc: Rpc[Any, Any, Result]
+    request: Any
+
+
+class Listing(NamedTuple, Generic[Item]):
+    """A request for a list of what there is of checkpoints, and the rpc that it goes to."""
+
+    rpc: ListRpc[Any, Any, Item]
     request: Any
 
 
@@ -33,6 +42,23 @@ class Rpc(NamedTuple, Generic[Request, Response, Result]):
     def of(self, request: Request) -> Operation[Result]:
         """The operation that sends this request."""
         return Operation(self, request)
+
+
+class ListRpc(NamedTuple, Generic[Request, Response, Item]):
+    """One rpc that streams what there is of checkpoints, newest commit first.
+
+    Its request has the fields `thread_id`, `checkpoint_ns`, `before_checkpoint_id` and `limit`, with the meanings that
+    ListCheckpointsRequest gives them.
+    """
+
+    method: Callable[[Stubs], grpc.UnaryStreamMultiCallable[Request, Response]]
+    read: Callable[[Response], Item]
+    checkpoint_id: Callable[[Item], str]
+    one_namespace: Callable[[Request], bool]
+
+    def of(self, request: Request) -> Listing[Item]:
+        """The listing that sends this request."""
+        return Listing(self, request)
 
 
 def _nothing(response: object) -> None:
@@ -77,4 +103,26 @@ PRUNE_THREADS: Rpc[threads.PruneThreadsRequest, threads.PruneThreadsResponse, in
 )
 DELETE_RUNS: Rpc[threads.DeleteRunsRequest, threads.DeleteRunsResponse, int] = Rpc(
     lambda stubs: stubs.threads.DeleteRuns, lambda response: response.removed_checkpoints
+)
+LIST_CHECKPOINTS: ListRpc[
+    checkpoints.ListCheckpointsRequest, checkpoints.ListCheckpointsResponse, core.CheckpointTuple
+] = ListRpc(
+    lambda stubs: stubs.checkpoints.ListCheckpoints,
+    lambda response: response.checkpoint_tuple,
+    lambda found: found.checkpoint.id,
+    lambda request: bool(request.thread_id and request.HasField("checkpoint_ns")),
+)
+REGISTER_GRAPH: Rpc[states.RegisterGraphRequest, states.RegisterGraphResponse, states.RegisterGraphResponse] = Rpc(
+    lambda stubs: stubs.states.RegisterGraph, _as_it_came
+)
+GET_STATE: Rpc[states.GetStateRequest, states.GetStateResponse, states.StateSnapshot] = Rpc(
+    lambda stubs: stubs.states.GetState, lambda response: response.snapshot
+)
+GET_STATE_HISTORY: ListRpc[states.GetStateHistoryRequest, states.GetStateHistoryResponse, states.StateSnapshot] = (
+    ListRpc(
+        lambda stubs: stubs.states.GetStateHistory,
+        lambda response: response.snapshot,
+        lambda found: found.config.checkpoint_id,
+        lambda request: True,
+    )
 )

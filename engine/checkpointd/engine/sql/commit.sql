@@ -6,16 +6,19 @@
 -- not deadlock; everything else is reached through those locks. A checkpoint that is stored keeps its seq, its parent and
 -- its values; a hidden one stays hidden and is not returned. A write with idx >= 0 stays as first stored.
 WITH locked AS (
-    INSERT INTO checkpointd.threads AS thread (tenant, thread_id, seq)
-    SELECT given.tenant, given.thread_id, given.commits
+    INSERT INTO checkpointd.threads AS thread (tenant, thread_id, seq, graph_hash)
+    SELECT given.tenant, given.thread_id, given.commits, given.graph_hash
     FROM unnest(%(threads)s) AS given
     ORDER BY given.tenant COLLATE "C", given.thread_id COLLATE "C"
-    ON CONFLICT (tenant, thread_id) DO UPDATE SET seq = thread.seq + excluded.seq, updated_at = now()
+    ON CONFLICT (tenant, thread_id) DO UPDATE SET
+        seq = thread.seq + excluded.seq,
+        updated_at = now(),
+        graph_hash = coalesce(excluded.graph_hash, thread.graph_hash)
     RETURNING tenant, thread_id, seq
 ),
 thread AS MATERIALIZED (
     SELECT given.no, locked.tenant, locked.thread_id, locked.seq
-    FROM unnest(%(threads)s) WITH ORDINALITY AS given (tenant, thread_id, commits, no)
+    FROM unnest(%(threads)s) WITH ORDINALITY AS given (tenant, thread_id, commits, graph_hash, no)
     JOIN locked ON locked.tenant = given.tenant AND locked.thread_id = given.thread_id
 ),
 stored_checkpoints AS (

@@ -2,13 +2,15 @@
 -- Every key begins with (tenant, thread_id). Text that is compared is COLLATE "C": byte order, the
 -- same in every database, and the cheapest.
 
--- One row a thread. Its lock orders the thread's commits: seq is the number of the last one.
+-- One row a thread. Its lock orders the thread's commits: seq is the number of the last one. graph_hash is the description
+-- of the graph that wrote it last, as far as the writer said.
 CREATE TABLE checkpointd.threads (
     tenant text COLLATE "C" NOT NULL,
     thread_id text COLLATE "C" NOT NULL,
     seq bigint NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
+    graph_hash text COLLATE "C",
     PRIMARY KEY (tenant, thread_id)
 ) WITH (fillfactor = 70);
 
@@ -68,10 +70,33 @@ CREATE TABLE checkpointd.writes (
     PRIMARY KEY (tenant, thread_id, checkpoint_ns, checkpoint_id, task_id, idx)
 );
 
+-- One row a description. Its hash names its content, so a row never changes. On a distributed PostgreSQL this and
+-- graph_versions are reference tables: small, and the same for all threads.
+CREATE TABLE checkpointd.graphs (
+    tenant text COLLATE "C" NOT NULL,
+    graph_hash text COLLATE "C" NOT NULL,
+    registered_at timestamptz NOT NULL DEFAULT now(),
+    spec bytea NOT NULL,
+    PRIMARY KEY (tenant, graph_hash)
+);
+
+-- One row a description under a name, counted from 1. Nothing is overwritten.
+CREATE TABLE checkpointd.graph_versions (
+    tenant text COLLATE "C" NOT NULL,
+    graph_name text COLLATE "C" NOT NULL,
+    version integer NOT NULL,
+    graph_hash text COLLATE "C" NOT NULL,
+    registered_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant, graph_name, version),
+    UNIQUE (tenant, graph_name, graph_hash)
+);
+
 -- The rows that one commit statement takes, a composite array a table (see commit.sql). thread_no is the place of the
 -- thread in the statement's list; seq counts back from the thread's seq after the commit. A change gets a new name with
 -- a new number, so that servers of the version before go on beside it.
 CREATE TYPE checkpointd.thread_row_v1 AS (tenant text, thread_id text, commits bigint);
+
+CREATE TYPE checkpointd.thread_row_v2 AS (tenant text, thread_id text, commits bigint, graph_hash text);
 
 CREATE TYPE checkpointd.checkpoint_row_v1 AS (
     thread_no integer,

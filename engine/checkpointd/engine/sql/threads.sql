@@ -85,7 +85,9 @@ foreign_rows AS MATERIALIZED (
 ),
 copying AS (
     UPDATE checkpointd.threads AS thread
-    SET seq = greatest(thread.seq, source.seq), updated_at = now()
+    SET seq = greatest(thread.seq, source.seq),
+        updated_at = now(),
+        graph_hash = coalesce(source.graph_hash, thread.graph_hash)
     FROM source
     WHERE thread.tenant = %(tenant)s AND thread.thread_id = %(target)s AND NOT EXISTS (SELECT FROM foreign_rows)
     RETURNING thread.tenant, thread.thread_id

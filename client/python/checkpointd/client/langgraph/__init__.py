@@ -1,4 +1,8 @@
-"""LangGraph on checkpointd: `RemoteSaver`, a checkpointer for `graph.invoke` and `graph.ainvoke` alike."""
+"""LangGraph on checkpointd: `RemoteSaver`, a checkpointer for `graph.invoke` and `graph.ainvoke` alike.
+
+`graph_spec` describes a compiled graph without its code. It needs LangGraph itself, as do RemoteSaver's methods that
+register graphs and read states; importing this package does not.
+"""
 
 try:
     import langgraph.checkpoint.base  # noqa: F401
@@ -9,6 +13,7 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
+from checkpointd.client.langgraph.graph_spec import graph_spec
 from checkpointd.client.langgraph.saver import RemoteSaver
 
-__all__ = ["RemoteSaver"]
+__all__ = ["RemoteSaver", "graph_spec"]

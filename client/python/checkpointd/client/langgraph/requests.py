@@ -18,11 +18,10 @@ from checkpointd.client.build import build, unsendable
 from checkpointd.client.langgraph.checkpoints import write_checkpoint, write_writes
 from checkpointd.client.langgraph.configs import Place, checkpoint_id_of, place_of
 from checkpointd.client.langgraph.metadata import write_metadata
-from checkpointd.client.rpcs import Operation
+from checkpointd.client.rpcs import Listing, Operation
 from checkpointd.v1.checkpoints_pb2 import (
     ChannelHistory,
     CheckpointPut,
-    ListCheckpointsRequest,
     PutCheckpointRequest,
     PutWritesRequest,
     WritesPut,
@@ -42,10 +41,16 @@ def put_checkpoint(
     metadata: CheckpointMetadata,
     new_versions: ChannelVersions,
     serde: SerializerProtocol,
+    graph_hash: str = "",
 ) -> tuple[Operation[int], Place]:
     """Store a checkpoint, and where it will stand. The checkpoint that the config names is its parent."""
     thread_id, checkpoint_ns, parent_checkpoint_id = place_of(config)
-    put = build(CheckpointPut, checkpoint_ns=checkpoint_ns, parent_checkpoint_id=parent_checkpoint_id)
+    put = build(
+        CheckpointPut,
+        checkpoint_ns=checkpoint_ns,
+        parent_checkpoint_id=parent_checkpoint_id,
+        graph_hash=graph_hash,
+    )
     request = build(PutCheckpointRequest, thread_id=thread_id, put=put)
     # The rest is filled in place: values can be large, and a message that is put into another one is copied.
     write_checkpoint(checkpoint, new_versions, serde, request.put.checkpoint)
@@ -76,12 +81,8 @@ def list_checkpoints(
     matching: dict[str, Any] | None,
     before: RunnableConfig | None,
     limit: int | None,
-) -> ListCheckpointsRequest:
+) -> Listing[CheckpointTuple]:
     """List what the config leaves open: a thread's checkpoints, or with no config those of all threads."""
-    try:
-        metadata_filter = json.dumps(matching, allow_nan=False) if matching else ""
-    except (TypeError, ValueError) as error:
-        raise unsendable("filter", error) from error
     thread_id, checkpoint_ns, checkpoint_id = place_of(config) if config else Place("", "", "")
     return operations.list_checkpoints(
         thread_id=thread_id,
@@ -89,9 +90,17 @@ def list_checkpoints(
         checkpoint_ns=checkpoint_ns if config and config["configurable"].get("checkpoint_ns") is not None else None,
         checkpoint_id=checkpoint_id,
         before_checkpoint_id=checkpoint_id_of(before),
-        metadata_filter=metadata_filter,
+        metadata_filter=filter_of(matching),
         limit=limit,
     )
+
+
+def filter_of(matching: dict[str, Any] | None) -> str:
+    """The contract's form of a metadata filter. Raises InvalidRequest for values that are not JSON's."""
+    try:
+        return json.dumps(matching, allow_nan=False) if matching else ""
+    except (TypeError, ValueError) as error:
+        raise unsendable("filter", error) from error
 
 
 def prune(thread_ids: Collection[str], strategy: str) -> Iterator[Operation[int]]:

@@ -24,13 +24,14 @@ from checkpointd.client.errors import NotFound
 from checkpointd.client.langgraph import requests
 from checkpointd.client.langgraph.checkpoints import read_histories, read_tuple
 from checkpointd.client.langgraph.configs import config_of
+from checkpointd.client.langgraph.states import States
 from checkpointd.client.listing import aeach, each
 
 if TYPE_CHECKING:  # the first releases of langgraph-checkpoint 4 have no delta channels
     from langgraph.checkpoint.base import DeltaChannelHistory
 
 
-class RemoteSaver(BaseCheckpointSaver[str]):
+class RemoteSaver(States, BaseCheckpointSaver[str]):
     """A checkpointer that keeps its checkpoints on a checkpointd server.
 
     One object serves `graph.invoke` and `graph.ainvoke`: it may be shared by all threads and all event loops of a
@@ -40,8 +41,11 @@ class RemoteSaver(BaseCheckpointSaver[str]):
         saver = RemoteSaver("127.0.0.1:50051")
         graph = builder.compile(checkpointer=saver)
 
-    It needs no set-up. Close it when done, or use it under `with` or `async with`. All methods raise the errors of
-    `checkpointd.client.errors`; every write may be repeated, and a transient failure is retried within the timeout.
+    It needs no set-up. `register` lets the server know a graph; then anyone reads the state of its threads without the
+    graph: `saver.get_state(config)`. Close it when done, or use it under `with` or `async with`.
+
+    All methods raise the errors of `checkpointd.client.errors`; every write may be repeated, and a transient failure is
+    retried within the timeout.
     """
 
     def __init__(
@@ -167,7 +171,9 @@ class RemoteSaver(BaseCheckpointSaver[str]):
 
         The checkpoint that the config names becomes its parent. Returns the config that names it.
         """
-        operation, place = requests.put_checkpoint(config, checkpoint, metadata, new_versions, self.serde)
+        operation, place = requests.put_checkpoint(
+            config, checkpoint, metadata, new_versions, self.serde, self._registered.graph_hash
+        )
         call(self._connection, operation)
         return config_of(place)
 
@@ -179,7 +185,9 @@ class RemoteSaver(BaseCheckpointSaver[str]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """As `put`."""
-        operation, place = requests.put_checkpoint(config, checkpoint, metadata, new_versions, self.serde)
+        operation, place = requests.put_checkpoint(
+            config, checkpoint, metadata, new_versions, self.serde, self._registered.graph_hash
+        )
         await acall(self._connection, operation)
         return config_of(place)
 

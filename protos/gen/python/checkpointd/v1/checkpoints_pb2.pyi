@@ -64,11 +64,16 @@ class CheckpointPut(google.protobuf.message.Message):
     CHECKPOINT_FIELD_NUMBER: builtins.int
     METADATA_FIELD_NUMBER: builtins.int
     PARENT_CHECKPOINT_ID_FIELD_NUMBER: builtins.int
+    GRAPH_HASH_FIELD_NUMBER: builtins.int
     checkpoint_ns: builtins.str
     """checkpoint_ns is the namespace; "" is the root graph's. At most 768 bytes."""
     parent_checkpoint_id: builtins.str
     """parent_checkpoint_id is the checkpoint it was made from; empty for the first of a namespace. It need not be stored.
     At most 128 bytes.
+    """
+    graph_hash: builtins.str
+    """graph_hash is the registered graph that made the checkpoint (RegisterGraph); the thread remembers the last one, so that
+    GetState need not be told. A put of a subgraph's checkpoint names the root graph too. At most 64 bytes. Empty: not known.
     """
     @property
     def checkpoint(self) -> checkpointd.v1.core_pb2.Checkpoint:
@@ -83,9 +88,10 @@ class CheckpointPut(google.protobuf.message.Message):
         checkpoint: checkpointd.v1.core_pb2.Checkpoint | None = ...,
         metadata: checkpointd.v1.core_pb2.Metadata | None = ...,
         parent_checkpoint_id: builtins.str = ...,
+        graph_hash: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["checkpoint", b"checkpoint", "metadata", b"metadata"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["checkpoint", b"checkpoint", "checkpoint_ns", b"checkpoint_ns", "metadata", b"metadata", "parent_checkpoint_id", b"parent_checkpoint_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["checkpoint", b"checkpoint", "checkpoint_ns", b"checkpoint_ns", "graph_hash", b"graph_hash", "metadata", b"metadata", "parent_checkpoint_id", b"parent_checkpoint_id"]) -> None: ...
 
 Global___CheckpointPut: typing_extensions.TypeAlias = CheckpointPut
 

@@ -123,6 +123,15 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
           "metadata": {"incident": "5f2c..."}
         }
     """
+    ERROR_REASON_GRAPH_NOT_FOUND: _ErrorReason.ValueType  # 11
+    """ERROR_REASON_GRAPH_NOT_FOUND: no such graph is registered. Sent with NOT_FOUND.
+        {
+          "code": "NOT_FOUND",
+          "message": "no graph is registered under the name 'agent'; register it with RegisterGraph",
+          "reason": "GRAPH_NOT_FOUND",
+          "metadata": {"graph": "agent"}
+        }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -220,6 +229,15 @@ ERROR_REASON_UNEXPECTED: ErrorReason.ValueType  # 10
       "message": "unexpected fault; the server's log has it as incident 5f2c...",
       "reason": "UNEXPECTED",
       "metadata": {"incident": "5f2c..."}
+    }
+"""
+ERROR_REASON_GRAPH_NOT_FOUND: ErrorReason.ValueType  # 11
+"""ERROR_REASON_GRAPH_NOT_FOUND: no such graph is registered. Sent with NOT_FOUND.
+    {
+      "code": "NOT_FOUND",
+      "message": "no graph is registered under the name 'agent'; register it with RegisterGraph",
+      "reason": "GRAPH_NOT_FOUND",
+      "metadata": {"graph": "agent"}
     }
 """
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason

@@ -1,0 +1,64 @@
+"""Reading checkpoints: what all services that answer from them share."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from checkpointd.engine.database import Database
+from checkpointd.engine.sql import STATEMENTS
+from checkpointd.engine.tuples import Row, channel_histories, checkpoint_tuples
+from checkpointd.v1.checkpoints_pb2 import ChannelHistory
+from checkpointd.v1.core_pb2 import CheckpointTuple
+
+# Pages of a list: the first is small, so that the first checkpoint comes at once; later ones aim at this many bytes.
+_FIRST_PAGE = 4
+_MAX_PAGE = 512
+_PAGE_BYTES = 4 << 20
+
+MAX_SEQUENCE = 2**63 - 1
+
+
+class Reads:
+    """The statements of read.sql, each one round trip."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def rows(self, statement: str, parameters: dict[str, object]) -> list[Row]:
+        """The rows of a statement."""
+        async with self._database.reading() as cursor:
+            await cursor.execute(STATEMENTS[statement].encode(), parameters, prepare=True)
+            return list(await cursor.fetchall())
+
+    async def tuples(self, statement: str, parameters: dict[str, object]) -> list[CheckpointTuple]:
+        """The checkpoints that a statement finds."""
+        return checkpoint_tuples(await self.rows(statement, parameters))
+
+    async def histories(
+        self, statement: str, parameters: dict[str, object], channels: Sequence[str]
+    ) -> dict[str, ChannelHistory] | None:
+        """The histories of channels; None when there is no target."""
+        return channel_histories(await self.rows(statement, {**parameters, "channels": channels}), channels)
+
+    async def pages(self, statement: str, parameters: dict[str, object], left: int) -> AsyncIterator[CheckpointTuple]:
+        """Read at most `left` of a list, in pages that each begin below the last checkpoint of the one before. No
+        connection is held while the consumer takes its time."""
+        size = _FIRST_PAGE
+        parameters |= {"below": MAX_SEQUENCE, "continued": False, "last_id": "", "last_thread": "", "last_ns": ""}
+        while left > 0:
+            parameters["size"] = asked = min(size, left)
+            page = await self.tuples(statement, parameters)
+            bytes_read = 0
+            for found in page:
+                bytes_read += found.ByteSize()
+                yield found
+            if len(page) < asked:
+                return
+            left -= asked
+            last = page[-1]
+            parameters |= {
+                "below": last.sequence,
+                "continued": True,
+                "last_id": last.checkpoint.id,
+                "last_thread": last.thread_id,
+                "last_ns": last.checkpoint_ns,
+            }
+            size = max(1, min(_MAX_PAGE, size * 4, asked * _PAGE_BYTES // max(bytes_read, 1)))

@@ -1,0 +1,96 @@
+"""Merging lists of messages (langgraph.graph.message and langgraph.pregel._messages), on decoded values.
+
+A message is a pydantic object of which only the fields `id` and `type` are read. It is passed on as its bytes, unless
+it lacks an id and gets one. Other forms that LangGraph takes for messages (text, pairs, objects) need its code: Opaque.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from checkpointd.engine.state import values
+from checkpointd.engine.state.errors import Opaque, Refused
+from checkpointd.engine.state.values import Ext
+
+_REMOVE_ALL = "__remove_all__"
+
+_TYPES = frozenset(("human", "ai", "tool", "system", "function", "chat", "remove"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    data: Ext
+    id: str | None
+    removes: bool
+
+
+def _message(data: Any, *, chunks: bool) -> _Message:
+    _, _, fields, _ = values.model(data)
+    kind, message_id = fields.get("type"), fields.get("id")
+    is_chunk = isinstance(kind, str) and kind.endswith("MessageChunk")
+    if (kind not in _TYPES and not (chunks and is_chunk)) or not isinstance(message_id, str | None):
+        raise Opaque(f"holds an object of the type {kind!r}, which is no message that the server knows")
+    return _Message(data, message_id, kind == "remove")
+
+
+def _with_id(data: Any) -> _Message:
+    message = _message(data, chunks=False)
+    if message.id is not None:
+        return message
+    module, name, fields, rest = values.model(data)
+    fields["id"] = str(uuid.uuid4())
+    return _Message(values.model_of(module, name, fields, rest), fields["id"], message.removes)
+
+
+def add_messages(left: Any, right: Any) -> list[Ext]:
+    """`add_messages(left, right)`: appends, replaces what has the same id, removes what a RemoveMessage names."""
+    if left is None or right is None:
+        raise Refused("can't merge messages with None")
+    ours = [_with_id(data) for data in (left if isinstance(left, list) else [left])]
+    theirs = [_with_id(data) for data in (right if isinstance(right, list) else [right])]
+    for place in reversed(range(len(theirs))):
+        if theirs[place].removes and theirs[place].id == _REMOVE_ALL:
+            return [message.data for message in theirs[place + 1 :]]
+    merged = list(ours)
+    places = {message.id: position for position, message in enumerate(ours)}
+    gone: set[str | None] = set()
+    for message in theirs:
+        if message.id not in places:
+            if message.removes:
+                raise Refused(f"can't remove the message {message.id!r}, which is not there")
+            places[message.id] = len(merged)
+            merged.append(message)
+        elif message.removes:
+            gone.add(message.id)
+        else:
+            gone.discard(message.id)
+            merged[places[message.id]] = message
+    return [message.data for message in merged if message.id not in gone]
+
+
+def messages_delta(state: Any, writes: Sequence[Any]) -> list[Ext]:
+    """`_messages_delta_reducer(state, writes)`: like add_messages for many writes at once, and more forgiving."""
+    if not isinstance(state, list):
+        raise Opaque("is no list of messages")
+    flat = [data for write in writes for data in (write if isinstance(write, list) else [write])]
+    merged: list[Ext | None] = []
+    places: dict[str, int] = {}
+    for data in state:
+        message = _message(data, chunks=True)
+        if message.id is not None:
+            places[message.id] = len(merged)
+        merged.append(message.data)
+    for data in flat:
+        message = _message(data, chunks=True)
+        if message.id is None:
+            merged.append(message.data)
+        elif message.removes:
+            if message.id in places:
+                merged[places.pop(message.id)] = None
+        elif message.id in places:
+            merged[places[message.id]] = message.data
+        else:
+            places[message.id] = len(merged)
+            merged.append(message.data)
+    return [data for data in merged if data is not None]
