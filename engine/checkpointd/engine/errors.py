@@ -6,6 +6,12 @@
     ├── ThreadNotFound
     ├── ThreadExists
     ├── GraphNotFound
+    ├── GraphUnknown
+    ├── SubgraphNotFound
+    ├── InvalidUpdate          the graph does not take the update
+    ├── NeedsCode              the outcome of the update depends on the graph's code
+    ├── NothingToCopy
+    ├── HeadMoved              the precondition does not hold
     ├── DatabaseUnavailable    try again
     ├── DatabaseReadOnly       try again
     ├── DatabaseFull
@@ -88,6 +94,75 @@ class GraphNotFound(EngineError):
     def __init__(self, graph: str) -> None:
         super().__init__(
             f"no graph is registered under the name or hash {graph!r}; register it with RegisterGraph", graph=graph
+        )
+
+
+class GraphUnknown(EngineError):
+    """No graph is known for this thread, and the request names none."""
+
+    reason = ErrorReason.ERROR_REASON_GRAPH_UNKNOWN
+
+    def __init__(self, thread_id: str, problem: str) -> None:
+        super().__init__(f"{problem}; register it with RegisterGraph and name it in the request", thread_id=thread_id)
+
+
+class SubgraphNotFound(EngineError):
+    """No node of the graph leads to the namespace."""
+
+    reason = ErrorReason.ERROR_REASON_SUBGRAPH_NOT_FOUND
+
+    def __init__(self, checkpoint_ns: str) -> None:
+        super().__init__(
+            f"no node of the graph leads to the namespace {checkpoint_ns!r}; name that of a task's subgraph",
+            checkpoint_ns=checkpoint_ns,
+        )
+
+
+class InvalidUpdate(EngineError):
+    """The graph does not take the update. `metadata["field"]` names the part that is wrong."""
+
+    reason = ErrorReason.ERROR_REASON_INVALID_UPDATE
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field} {problem}", field=field)
+
+
+class NeedsCode(EngineError):
+    """The outcome of the update depends on code of the graph. `metadata["field"]` names the part that does."""
+
+    reason = ErrorReason.ERROR_REASON_NEEDS_CODE
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field} {problem}", field=field)
+
+
+class NothingToCopy(EngineError):
+    """There is no checkpoint to copy."""
+
+    reason = ErrorReason.ERROR_REASON_NOTHING_TO_COPY
+
+    def __init__(self, thread_id: str, checkpoint_ns: str) -> None:
+        super().__init__(
+            f"thread {thread_id!r} has no checkpoint in namespace {checkpoint_ns!r} to copy; update it as another node",
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+        )
+
+
+class HeadMoved(EngineError):
+    """The head of the namespace is not the one that the precondition names."""
+
+    reason = ErrorReason.ERROR_REASON_HEAD_MOVED
+
+    def __init__(self, thread_id: str, checkpoint_ns: str, expected_head: str, head: str) -> None:
+        found = f"is {head!r}" if head else "does not exist"
+        super().__init__(
+            f"the head of thread {thread_id!r}, namespace {checkpoint_ns!r}, {found} and is not {expected_head!r}; read "
+            "the state again and decide anew",
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            expected_head=expected_head,
+            head=head,
         )
 
 

@@ -23,6 +23,8 @@ from checkpointd.v1.states_pb2 import (
     RegisterGraphRequest,
     RegisterGraphResponse,
     StateSnapshot,
+    UpdateStateRequest,
+    UpdateStateResponse,
 )
 
 
@@ -84,6 +86,9 @@ class States:
             except CheckpointNotFound:  # removed since the page was read
                 continue
             yield GetStateHistoryResponse(snapshot=made)
+
+    async def update_state(self, tenant: str, request: UpdateStateRequest) -> UpdateStateResponse:
+        raise NotImplementedError
 
     async def _snapshot(self, tenant: str, graph: "_Graph", found: CheckpointTuple, *, live: bool) -> StateSnapshot:
         """The state at a checkpoint that was found. Raises CheckpointNotFound when it is removed meanwhile."""

@@ -28,3 +28,6 @@ class StatesHandlers(StatesServicer):
     ) -> AsyncIterator[messages.GetStateHistoryResponse]:
         async for response in self._states.get_state_history(tenant_of(context), request):
             yield response
+
+    async def UpdateState(self, request: messages.UpdateStateRequest, context: Context) -> messages.UpdateStateResponse:
+        return await self._states.update_state(tenant_of(context), request)

@@ -132,6 +132,64 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
           "metadata": {"graph": "agent"}
         }
     """
+    ERROR_REASON_GRAPH_UNKNOWN: _ErrorReason.ValueType  # 12
+    """ERROR_REASON_GRAPH_UNKNOWN: no graph is known for this thread, and the request names none. Sent with
+    FAILED_PRECONDITION.
+        {
+          "code": "FAILED_PRECONDITION",
+          "message": "no graph is known for thread 't1'; register it with RegisterGraph and name it in the request",
+          "reason": "GRAPH_UNKNOWN",
+          "metadata": {"thread_id": "t1"}
+        }
+    """
+    ERROR_REASON_SUBGRAPH_NOT_FOUND: _ErrorReason.ValueType  # 13
+    """ERROR_REASON_SUBGRAPH_NOT_FOUND: no node of the graph leads to the namespace. Sent with NOT_FOUND.
+        {
+          "code": "NOT_FOUND",
+          "message": "no node of the graph leads to the namespace 'nowhere'; name one of a task's subgraph",
+          "reason": "SUBGRAPH_NOT_FOUND",
+          "metadata": {"checkpoint_ns": "nowhere"}
+        }
+    """
+    ERROR_REASON_INVALID_UPDATE: _ErrorReason.ValueType  # 14
+    """ERROR_REASON_INVALID_UPDATE: the graph does not take this update. Nothing was stored. Sent with INVALID_ARGUMENT.
+        {
+          "code": "INVALID_ARGUMENT",
+          "message": "supersteps[0].updates[0].as_node is 'x', which is no node of the graph; name one of a, b",
+          "reason": "INVALID_UPDATE",
+          "metadata": {"field": "supersteps[0].updates[0].as_node"}
+        }
+    """
+    ERROR_REASON_NEEDS_CODE: _ErrorReason.ValueType  # 15
+    """ERROR_REASON_NEEDS_CODE: the outcome of the update depends on code of the graph, which the server does not have: a
+    conditional edge's choice, a reducer or a channel of the user's own. Nothing was stored. Sent with
+    FAILED_PRECONDITION.
+        {
+          "code": "FAILED_PRECONDITION",
+          "message": "supersteps[0].updates[0].goto is missing: node 'a' has the conditional edge 'route'; say where ...",
+          "reason": "NEEDS_CODE",
+          "metadata": {"field": "supersteps[0].updates[0].goto"}
+        }
+    """
+    ERROR_REASON_NOTHING_TO_COPY: _ErrorReason.ValueType  # 16
+    """ERROR_REASON_NOTHING_TO_COPY: a `__copy__` of a namespace without checkpoints. Sent with FAILED_PRECONDITION.
+        {
+          "code": "FAILED_PRECONDITION",
+          "message": "thread 't1' has no checkpoint in namespace '' to copy; update it as another node",
+          "reason": "NOTHING_TO_COPY",
+          "metadata": {"thread_id": "t1", "checkpoint_ns": ""}
+        }
+    """
+    ERROR_REASON_HEAD_MOVED: _ErrorReason.ValueType  # 17
+    """ERROR_REASON_HEAD_MOVED: the head of the namespace is not the one that the precondition names. Nothing was stored.
+    Sent with ABORTED.
+        {
+          "code": "ABORTED",
+          "message": "the head of thread 't1', namespace '', is 'c3' and not 'c2'; read the state again and decide anew",
+          "reason": "HEAD_MOVED",
+          "metadata": {"thread_id": "t1", "checkpoint_ns": "", "expected_head": "c2", "head": "c3"}
+        }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -238,6 +296,64 @@ ERROR_REASON_GRAPH_NOT_FOUND: ErrorReason.ValueType  # 11
       "message": "no graph is registered under the name 'agent'; register it with RegisterGraph",
       "reason": "GRAPH_NOT_FOUND",
       "metadata": {"graph": "agent"}
+    }
+"""
+ERROR_REASON_GRAPH_UNKNOWN: ErrorReason.ValueType  # 12
+"""ERROR_REASON_GRAPH_UNKNOWN: no graph is known for this thread, and the request names none. Sent with
+FAILED_PRECONDITION.
+    {
+      "code": "FAILED_PRECONDITION",
+      "message": "no graph is known for thread 't1'; register it with RegisterGraph and name it in the request",
+      "reason": "GRAPH_UNKNOWN",
+      "metadata": {"thread_id": "t1"}
+    }
+"""
+ERROR_REASON_SUBGRAPH_NOT_FOUND: ErrorReason.ValueType  # 13
+"""ERROR_REASON_SUBGRAPH_NOT_FOUND: no node of the graph leads to the namespace. Sent with NOT_FOUND.
+    {
+      "code": "NOT_FOUND",
+      "message": "no node of the graph leads to the namespace 'nowhere'; name one of a task's subgraph",
+      "reason": "SUBGRAPH_NOT_FOUND",
+      "metadata": {"checkpoint_ns": "nowhere"}
+    }
+"""
+ERROR_REASON_INVALID_UPDATE: ErrorReason.ValueType  # 14
+"""ERROR_REASON_INVALID_UPDATE: the graph does not take this update. Nothing was stored. Sent with INVALID_ARGUMENT.
+    {
+      "code": "INVALID_ARGUMENT",
+      "message": "supersteps[0].updates[0].as_node is 'x', which is no node of the graph; name one of a, b",
+      "reason": "INVALID_UPDATE",
+      "metadata": {"field": "supersteps[0].updates[0].as_node"}
+    }
+"""
+ERROR_REASON_NEEDS_CODE: ErrorReason.ValueType  # 15
+"""ERROR_REASON_NEEDS_CODE: the outcome of the update depends on code of the graph, which the server does not have: a
+conditional edge's choice, a reducer or a channel of the user's own. Nothing was stored. Sent with
+FAILED_PRECONDITION.
+    {
+      "code": "FAILED_PRECONDITION",
+      "message": "supersteps[0].updates[0].goto is missing: node 'a' has the conditional edge 'route'; say where ...",
+      "reason": "NEEDS_CODE",
+      "metadata": {"field": "supersteps[0].updates[0].goto"}
+    }
+"""
+ERROR_REASON_NOTHING_TO_COPY: ErrorReason.ValueType  # 16
+"""ERROR_REASON_NOTHING_TO_COPY: a `__copy__` of a namespace without checkpoints. Sent with FAILED_PRECONDITION.
+    {
+      "code": "FAILED_PRECONDITION",
+      "message": "thread 't1' has no checkpoint in namespace '' to copy; update it as another node",
+      "reason": "NOTHING_TO_COPY",
+      "metadata": {"thread_id": "t1", "checkpoint_ns": ""}
+    }
+"""
+ERROR_REASON_HEAD_MOVED: ErrorReason.ValueType  # 17
+"""ERROR_REASON_HEAD_MOVED: the head of the namespace is not the one that the precondition names. Nothing was stored.
+Sent with ABORTED.
+    {
+      "code": "ABORTED",
+      "message": "the head of thread 't1', namespace '', is 'c3' and not 'c2'; read the state again and decide anew",
+      "reason": "HEAD_MOVED",
+      "metadata": {"thread_id": "t1", "checkpoint_ns": "", "expected_head": "c2", "head": "c3"}
     }
 """
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason

@@ -544,3 +544,245 @@ class GetStateHistoryResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["snapshot", b"snapshot"]) -> None: ...
 
 Global___GetStateHistoryResponse: typing_extensions.TypeAlias = GetStateHistoryResponse
+
+@typing.final
+class StateUpdate(google.protobuf.message.Message):
+    """StateUpdate is what one node is said to have written."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    WRITES_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    AS_NODE_FIELD_NUMBER: builtins.int
+    TASK_ID_FIELD_NUMBER: builtins.int
+    GOTO_FIELD_NUMBER: builtins.int
+    THEN_FIELD_NUMBER: builtins.int
+    as_node: builtins.str
+    """as_node is the node that is said to have written it. Empty: the one that ran last, if that is one, and the update
+    the only one of its superstep. Some names are no nodes, and stand alone in their superstep:
+    * `__end__`, without values: finish the superstep that was begun, with the work of the tasks that have finished, and
+      run nothing after it.
+    * `__input__`: the values are the graph's input, beside what is to run next.
+    * `__copy__`: copy the checkpoint, as its sibling; see then.
+    """
+    task_id: builtins.str
+    """task_id is the task whose result it becomes. Empty: the next one of the node among those to run, or a new one.
+    At most 255 bytes.
+    """
+    @property
+    def writes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ChannelWrites]:
+        """writes are the values by key of the state, in order; keys that the node does not write are left out. A null value is
+        a value. An Overwrite replaces what a reducer would fold into: LangGraph's class, or an object with the one key
+        `__overwrite__`. Leave it empty for no values, and for those that `value` holds.
+        """
+
+    @property
+    def value(self) -> checkpointd.v1.core_pb2.Value:
+        """value is the values as one: the new state of a graph whose state is one bare value, what a functional graph
+        returned, or an object by key of the state. Absent: see writes.
+        """
+
+    @property
+    def goto(self) -> Global___Goto:
+        """goto says where the node leads to, beside its plain edges. Absent: nowhere else, and refused (NEEDS_CODE) for a node
+        with conditional edges, whose choice only its code can make. Present without targets: none of them is taken.
+        """
+
+    @property
+    def then(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___StateUpdate]:
+        """then, of a `__copy__`, are updates that make the superstep after the copy. They take the ids of the copy's tasks."""
+
+    def __init__(
+        self,
+        *,
+        writes: collections.abc.Iterable[Global___ChannelWrites] | None = ...,
+        value: checkpointd.v1.core_pb2.Value | None = ...,
+        as_node: builtins.str = ...,
+        task_id: builtins.str = ...,
+        goto: Global___Goto | None = ...,
+        then: collections.abc.Iterable[Global___StateUpdate] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["goto", b"goto", "value", b"value"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["as_node", b"as_node", "goto", b"goto", "task_id", b"task_id", "then", b"then", "value", b"value", "writes", b"writes"]) -> None: ...
+
+Global___StateUpdate: typing_extensions.TypeAlias = StateUpdate
+
+@typing.final
+class Goto(google.protobuf.message.Message):
+    """Goto is where a node leads to."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TARGETS_FIELD_NUMBER: builtins.int
+    @property
+    def targets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___GotoTarget]:
+        """targets are at most 1000."""
+
+    def __init__(
+        self,
+        *,
+        targets: collections.abc.Iterable[Global___GotoTarget] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["targets", b"targets"]) -> None: ...
+
+Global___Goto: typing_extensions.TypeAlias = Goto
+
+@typing.final
+class GotoTarget(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: builtins.int
+    SEND_FIELD_NUMBER: builtins.int
+    node: builtins.str
+    """node is a node's name, or `__end__` for none."""
+    @property
+    def send(self) -> Global___Send:
+        """send runs a node with an input of its own."""
+
+    def __init__(
+        self,
+        *,
+        node: builtins.str = ...,
+        send: Global___Send | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["kind", b"kind", "node", b"node", "send", b"send"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["kind", b"kind", "node", b"node", "send", b"send"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["kind", b"kind"]) -> typing.Literal["node", "send"] | None: ...
+
+Global___GotoTarget: typing_extensions.TypeAlias = GotoTarget
+
+@typing.final
+class Send(google.protobuf.message.Message):
+    """Send runs a node with an input of its own."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: builtins.int
+    INPUT_FIELD_NUMBER: builtins.int
+    node: builtins.str
+    @property
+    def input(self) -> checkpointd.v1.core_pb2.Value:
+        """input is what the node gets. Absent: null."""
+
+    def __init__(
+        self,
+        *,
+        node: builtins.str = ...,
+        input: checkpointd.v1.core_pb2.Value | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["input", b"input"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["input", b"input", "node", b"node"]) -> None: ...
+
+Global___Send: typing_extensions.TypeAlias = Send
+
+@typing.final
+class Superstep(google.protobuf.message.Message):
+    """Superstep is updates that are applied together and make one checkpoint."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    UPDATES_FIELD_NUMBER: builtins.int
+    @property
+    def updates(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___StateUpdate]:
+        """updates are at least 1, at most 1000."""
+
+    def __init__(
+        self,
+        *,
+        updates: collections.abc.Iterable[Global___StateUpdate] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["updates", b"updates"]) -> None: ...
+
+Global___Superstep: typing_extensions.TypeAlias = Superstep
+
+@typing.final
+class Precondition(google.protobuf.message.Message):
+    """Precondition says what must hold when a write is committed, or nothing is stored."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EXPECTED_HEAD_FIELD_NUMBER: builtins.int
+    expected_head: builtins.str
+    """expected_head is the checkpoint that must be the head of the namespace; empty: there must be none. Absent: any."""
+    def __init__(
+        self,
+        *,
+        expected_head: builtins.str | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_expected_head", b"_expected_head", "expected_head", b"expected_head"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_expected_head", b"_expected_head", "expected_head", b"expected_head"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_expected_head", b"_expected_head"]) -> typing.Literal["expected_head"] | None: ...
+
+Global___Precondition: typing_extensions.TypeAlias = Precondition
+
+@typing.final
+class UpdateStateRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    THREAD_ID_FIELD_NUMBER: builtins.int
+    CHECKPOINT_NS_FIELD_NUMBER: builtins.int
+    CHECKPOINT_ID_FIELD_NUMBER: builtins.int
+    SUPERSTEPS_FIELD_NUMBER: builtins.int
+    METADATA_FIELD_NUMBER: builtins.int
+    GRAPH_FIELD_NUMBER: builtins.int
+    PRECONDITION_FIELD_NUMBER: builtins.int
+    thread_id: builtins.str
+    """thread_id is the thread. 1 to 255 bytes. One without checkpoints begins with this update."""
+    checkpoint_ns: builtins.str
+    """checkpoint_ns is the namespace; "" is the root graph's."""
+    checkpoint_id: builtins.str
+    """checkpoint_id is the checkpoint to build on. Empty: the head."""
+    metadata: builtins.str
+    """metadata is one JSON object that is added to the metadata of each new checkpoint, but for the keys `source`, `step`
+    and `parents`. At most 1 MiB. Empty: nothing.
+    """
+    @property
+    def supersteps(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Superstep]:
+        """supersteps are applied one on top of the other. At least 1, at most 100."""
+
+    @property
+    def graph(self) -> Global___GraphRef:
+        """graph chooses the description. Absent: the one that wrote the thread. The thread remembers it."""
+
+    @property
+    def precondition(self) -> Global___Precondition: ...
+    def __init__(
+        self,
+        *,
+        thread_id: builtins.str = ...,
+        checkpoint_ns: builtins.str = ...,
+        checkpoint_id: builtins.str = ...,
+        supersteps: collections.abc.Iterable[Global___Superstep] | None = ...,
+        metadata: builtins.str = ...,
+        graph: Global___GraphRef | None = ...,
+        precondition: Global___Precondition | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["graph", b"graph", "precondition", b"precondition"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["checkpoint_id", b"checkpoint_id", "checkpoint_ns", b"checkpoint_ns", "graph", b"graph", "metadata", b"metadata", "precondition", b"precondition", "supersteps", b"supersteps", "thread_id", b"thread_id"]) -> None: ...
+
+Global___UpdateStateRequest: typing_extensions.TypeAlias = UpdateStateRequest
+
+@typing.final
+class UpdateStateResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CONFIG_FIELD_NUMBER: builtins.int
+    PARENT_CONFIG_FIELD_NUMBER: builtins.int
+    @property
+    def config(self) -> Global___StateConfig:
+        """config names the new head."""
+
+    @property
+    def parent_config(self) -> Global___StateConfig:
+        """parent_config names the checkpoint before it. Absent: there is none."""
+
+    def __init__(
+        self,
+        *,
+        config: Global___StateConfig | None = ...,
+        parent_config: Global___StateConfig | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["config", b"config", "parent_config", b"parent_config"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["config", b"config", "parent_config", b"parent_config"]) -> None: ...
+
+Global___UpdateStateResponse: typing_extensions.TypeAlias = UpdateStateResponse

@@ -49,6 +49,11 @@ class StatesStub(object):
                 request_serializer=checkpointd_dot_v1_dot_states__pb2.GetStateHistoryRequest.SerializeToString,
                 response_deserializer=checkpointd_dot_v1_dot_states__pb2.GetStateHistoryResponse.FromString,
                 _registered_method=True)
+        self.UpdateState = channel.unary_unary(
+                '/checkpointd.v1.States/UpdateState',
+                request_serializer=checkpointd_dot_v1_dot_states__pb2.UpdateStateRequest.SerializeToString,
+                response_deserializer=checkpointd_dot_v1_dot_states__pb2.UpdateStateResponse.FromString,
+                _registered_method=True)
 
 
 class StatesServicer(object):
@@ -92,6 +97,29 @@ class StatesServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateState(self, request, context):
+        """UpdateState changes a thread's state as if nodes of its graph had written it: it commits a new checkpoint, which
+        becomes the head of its namespace, on top of the head or of the checkpoint named (which forks the thread). An update
+        replaces what was to run next by what the nodes named lead to. All of a request is stored, or nothing.
+
+        It is not safe to send twice without a precondition: the second one is an update of its own.
+
+        Errors:
+        * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
+        * `INVALID_ARGUMENT`, reason `INVALID_UPDATE`: the graph does not take this update: no such node, a value that a
+        channel refuses, two values for a channel that takes one.
+        * `NOT_FOUND`, reason `CHECKPOINT_NOT_FOUND`: the checkpoint named does not exist.
+        * `NOT_FOUND`, reason `GRAPH_NOT_FOUND`: the graph named is not registered.
+        * `NOT_FOUND`, reason `SUBGRAPH_NOT_FOUND`: no node of the graph leads to the namespace.
+        * `FAILED_PRECONDITION`, reason `GRAPH_UNKNOWN`: no graph is known for the thread.
+        * `FAILED_PRECONDITION`, reason `NEEDS_CODE`: the update's outcome depends on code that the server does not have.
+        * `FAILED_PRECONDITION`, reason `NOTHING_TO_COPY`: a `__copy__` of an empty namespace.
+        * `ABORTED`, reason `HEAD_MOVED`: the head is not the one that the precondition names.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StatesServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -109,6 +137,11 @@ def add_StatesServicer_to_server(servicer, server):
                     servicer.GetStateHistory,
                     request_deserializer=checkpointd_dot_v1_dot_states__pb2.GetStateHistoryRequest.FromString,
                     response_serializer=checkpointd_dot_v1_dot_states__pb2.GetStateHistoryResponse.SerializeToString,
+            ),
+            'UpdateState': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateState,
+                    request_deserializer=checkpointd_dot_v1_dot_states__pb2.UpdateStateRequest.FromString,
+                    response_serializer=checkpointd_dot_v1_dot_states__pb2.UpdateStateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -192,6 +225,33 @@ class States(object):
             '/checkpointd.v1.States/GetStateHistory',
             checkpointd_dot_v1_dot_states__pb2.GetStateHistoryRequest.SerializeToString,
             checkpointd_dot_v1_dot_states__pb2.GetStateHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/checkpointd.v1.States/UpdateState',
+            checkpointd_dot_v1_dot_states__pb2.UpdateStateRequest.SerializeToString,
+            checkpointd_dot_v1_dot_states__pb2.UpdateStateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -76,7 +76,23 @@ _StatesGetStateHistoryType = typing_extensions.TypeVar(
     ],
 )
 
-class StatesStub(typing.Generic[_StatesRegisterGraphType, _StatesGetStateType, _StatesGetStateHistoryType]):
+_StatesUpdateStateType = typing_extensions.TypeVar(
+    '_StatesUpdateStateType',
+    grpc.UnaryUnaryMultiCallable[
+        checkpointd.v1.states_pb2.UpdateStateRequest,
+        checkpointd.v1.states_pb2.UpdateStateResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        checkpointd.v1.states_pb2.UpdateStateRequest,
+        checkpointd.v1.states_pb2.UpdateStateResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        checkpointd.v1.states_pb2.UpdateStateRequest,
+        checkpointd.v1.states_pb2.UpdateStateResponse,
+    ],
+)
+
+class StatesStub(typing.Generic[_StatesRegisterGraphType, _StatesGetStateType, _StatesGetStateHistoryType, _StatesUpdateStateType]):
     @typing.overload
     def __init__(self: StatesStub[
         grpc.UnaryUnaryMultiCallable[
@@ -90,6 +106,10 @@ class StatesStub(typing.Generic[_StatesRegisterGraphType, _StatesGetStateType, _
         grpc.UnaryStreamMultiCallable[
             checkpointd.v1.states_pb2.GetStateHistoryRequest,
             checkpointd.v1.states_pb2.GetStateHistoryResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            checkpointd.v1.states_pb2.UpdateStateRequest,
+            checkpointd.v1.states_pb2.UpdateStateResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -106,6 +126,10 @@ class StatesStub(typing.Generic[_StatesRegisterGraphType, _StatesGetStateType, _
         grpc.aio.UnaryStreamMultiCallable[
             checkpointd.v1.states_pb2.GetStateHistoryRequest,
             checkpointd.v1.states_pb2.GetStateHistoryResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            checkpointd.v1.states_pb2.UpdateStateRequest,
+            checkpointd.v1.states_pb2.UpdateStateResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -138,6 +162,26 @@ class StatesStub(typing.Generic[_StatesRegisterGraphType, _StatesGetStateType, _
     * `NOT_FOUND`, reason `GRAPH_NOT_FOUND`: the graph named is not registered.
     """
 
+    UpdateState: _StatesUpdateStateType
+    """UpdateState changes a thread's state as if nodes of its graph had written it: it commits a new checkpoint, which
+    becomes the head of its namespace, on top of the head or of the checkpoint named (which forks the thread). An update
+    replaces what was to run next by what the nodes named lead to. All of a request is stored, or nothing.
+
+    It is not safe to send twice without a precondition: the second one is an update of its own.
+
+    Errors:
+    * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
+    * `INVALID_ARGUMENT`, reason `INVALID_UPDATE`: the graph does not take this update: no such node, a value that a
+      channel refuses, two values for a channel that takes one.
+    * `NOT_FOUND`, reason `CHECKPOINT_NOT_FOUND`: the checkpoint named does not exist.
+    * `NOT_FOUND`, reason `GRAPH_NOT_FOUND`: the graph named is not registered.
+    * `NOT_FOUND`, reason `SUBGRAPH_NOT_FOUND`: no node of the graph leads to the namespace.
+    * `FAILED_PRECONDITION`, reason `GRAPH_UNKNOWN`: no graph is known for the thread.
+    * `FAILED_PRECONDITION`, reason `NEEDS_CODE`: the update's outcome depends on code that the server does not have.
+    * `FAILED_PRECONDITION`, reason `NOTHING_TO_COPY`: a `__copy__` of an empty namespace.
+    * `ABORTED`, reason `HEAD_MOVED`: the head is not the one that the precondition names.
+    """
+
 StatesAsyncStub: typing_extensions.TypeAlias = StatesStub[
     grpc.aio.UnaryUnaryMultiCallable[
         checkpointd.v1.states_pb2.RegisterGraphRequest,
@@ -150,6 +194,10 @@ StatesAsyncStub: typing_extensions.TypeAlias = StatesStub[
     grpc.aio.UnaryStreamMultiCallable[
         checkpointd.v1.states_pb2.GetStateHistoryRequest,
         checkpointd.v1.states_pb2.GetStateHistoryResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        checkpointd.v1.states_pb2.UpdateStateRequest,
+        checkpointd.v1.states_pb2.UpdateStateResponse,
     ],
 ]
 
@@ -196,6 +244,31 @@ class StatesServicer(metaclass=abc.ABCMeta):
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed, or limit is negative.
         * `NOT_FOUND`, reason `GRAPH_NOT_FOUND`: the graph named is not registered.
+        """
+
+    @abc.abstractmethod
+    def UpdateState(
+        self,
+        request: checkpointd.v1.states_pb2.UpdateStateRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[checkpointd.v1.states_pb2.UpdateStateResponse, collections.abc.Awaitable[checkpointd.v1.states_pb2.UpdateStateResponse]]:
+        """UpdateState changes a thread's state as if nodes of its graph had written it: it commits a new checkpoint, which
+        becomes the head of its namespace, on top of the head or of the checkpoint named (which forks the thread). An update
+        replaces what was to run next by what the nodes named lead to. All of a request is stored, or nothing.
+
+        It is not safe to send twice without a precondition: the second one is an update of its own.
+
+        Errors:
+        * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
+        * `INVALID_ARGUMENT`, reason `INVALID_UPDATE`: the graph does not take this update: no such node, a value that a
+          channel refuses, two values for a channel that takes one.
+        * `NOT_FOUND`, reason `CHECKPOINT_NOT_FOUND`: the checkpoint named does not exist.
+        * `NOT_FOUND`, reason `GRAPH_NOT_FOUND`: the graph named is not registered.
+        * `NOT_FOUND`, reason `SUBGRAPH_NOT_FOUND`: no node of the graph leads to the namespace.
+        * `FAILED_PRECONDITION`, reason `GRAPH_UNKNOWN`: no graph is known for the thread.
+        * `FAILED_PRECONDITION`, reason `NEEDS_CODE`: the update's outcome depends on code that the server does not have.
+        * `FAILED_PRECONDITION`, reason `NOTHING_TO_COPY`: a `__copy__` of an empty namespace.
+        * `ABORTED`, reason `HEAD_MOVED`: the head is not the one that the precondition names.
         """
 
 def add_StatesServicer_to_server(servicer: StatesServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
