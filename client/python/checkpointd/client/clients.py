@@ -132,6 +132,7 @@ class Client(_Connected):
     register_graph = _call(operations.register_graph)
     get_state = _call(operations.get_state)
     get_state_history = _each(operations.get_state_history)
+    update_state = _call(operations.update_state)
 
     def close(self) -> None:
         """Close the channel. Calls under way fail with ClientClosed. Closing twice is allowed."""
@@ -171,6 +172,7 @@ class AsyncClient(_Connected):
     register_graph = _acall(operations.register_graph)
     get_state = _acall(operations.get_state)
     get_state_history = _aeach(operations.get_state_history)
+    update_state = _acall(operations.update_state)
 
     async def close(self) -> None:
         """Close the channel. Calls under way fail with ClientClosed. Closing twice is allowed."""

@@ -2,8 +2,11 @@
 
     CheckpointdError
     ├── InvalidRequest       the request breaks a rule of the contract (also a ValueError): change it
-    ├── NotFound             there is no such thread or checkpoint
+    ├── NotFound             there is no such thread, checkpoint, graph or subgraph
     ├── AlreadyExists        the target has a history of its own: choose another id
+    ├── FailedPrecondition   the thread, as it is, does not allow this: change that first
+    │   ├── GraphUnknown     no graph is known for the thread: register it, or name one
+    │   └── NeedsCode        only the graph's code knows the outcome: say it in the request, or update with the graph
     ├── Aborted              another writer was first: read again and decide
     ├── Unavailable          the server, or its database, was not there for the whole timeout: try later
     ├── DeadlineExceeded     no answer within the timeout: try later, or allow more time
@@ -78,7 +81,7 @@ class InvalidRequest(CheckpointdError, ValueError):
 
 
 class NotFound(CheckpointdError):
-    """There is no such thread or checkpoint."""
+    """There is no such thread, checkpoint, graph or subgraph."""
 
     code = grpc.StatusCode.NOT_FOUND
 
@@ -87,6 +90,23 @@ class AlreadyExists(CheckpointdError):
     """The target of a copy has a history of its own."""
 
     code = grpc.StatusCode.ALREADY_EXISTS
+
+
+class FailedPrecondition(CheckpointdError):
+    """The thread, as it is, does not allow this; nothing was stored."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class GraphUnknown(FailedPrecondition):
+    """No graph is known for the thread, and the request names none; nothing was stored."""
+
+
+class NeedsCode(FailedPrecondition):
+    """The outcome depends on code of the graph, which the server does not have; nothing was stored.
+
+    `metadata["field"]` names the part of the request that does.
+    """
 
 
 class Aborted(CheckpointdError):

@@ -233,3 +233,38 @@ def get_state_history(
             graph=graph,
         )
     )
+
+
+def update_state(
+    *,
+    thread_id: str,
+    supersteps: Iterable[states.Superstep],
+    checkpoint_ns: str = "",
+    checkpoint_id: str = "",
+    metadata: str = "",
+    graph: states.GraphRef | None = None,
+    precondition: states.Precondition | None = None,
+) -> Operation[states.UpdateStateResponse]:
+    """Change a thread's state as if nodes of its graph had written it: supersteps on top of each other, all or nothing.
+
+    It is sent once: after Unavailable or DeadlineExceeded it may have been stored. With an `expected_head` it can't be
+    stored twice and is repeated as every other call; an Aborted may then mean that an earlier attempt of this very call
+    has moved the head.
+
+    Raises InvalidRequest when the graph does not take the update, NotFound when the checkpoint or the graph named does
+    not exist or no node leads to the namespace, GraphUnknown when no graph is known for the thread, NeedsCode when the
+    outcome depends on code that the server does not have, FailedPrecondition when there is nothing to copy, Aborted
+    when the head is not the one expected.
+    """
+    return rpcs.UPDATE_STATE.of(
+        build(
+            states.UpdateStateRequest,
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            checkpoint_id=checkpoint_id,
+            supersteps=supersteps,
+            metadata=metadata,
+            graph=graph,
+            precondition=precondition,
+        )
+    )

@@ -33,11 +33,16 @@ class Listing(NamedTuple, Generic[Item]):
     request: Any
 
 
+def _always(request: object) -> bool:
+    return True
+
+
 class Rpc(NamedTuple, Generic[Request, Response, Result]):
-    """One rpc."""
+    """One rpc. `repeatable` says whether a request of it may be sent again when it may have been acted on."""
 
     method: Callable[[Stubs], grpc.UnaryUnaryMultiCallable[Request, Response]]
     read: Callable[[Response], Result]
+    repeatable: Callable[[Request], bool] = _always
 
     def of(self, request: Request) -> Operation[Result]:
         """The operation that sends this request."""
@@ -125,4 +130,9 @@ GET_STATE_HISTORY: ListRpc[states.GetStateHistoryRequest, states.GetStateHistory
         lambda found: found.config.checkpoint_id,
         lambda request: True,
     )
+)
+UPDATE_STATE: Rpc[states.UpdateStateRequest, states.UpdateStateResponse, states.UpdateStateResponse] = Rpc(
+    lambda stubs: stubs.states.UpdateState,
+    _as_it_came,
+    lambda request: request.precondition.HasField("expected_head"),
 )

@@ -16,7 +16,7 @@ _KINDS: dict[grpc.StatusCode, type[errors.CheckpointdError]] = {
     grpc.StatusCode.NOT_FOUND: errors.NotFound,
     grpc.StatusCode.ALREADY_EXISTS: errors.AlreadyExists,
     grpc.StatusCode.ABORTED: errors.Aborted,
-    grpc.StatusCode.FAILED_PRECONDITION: errors.Aborted,
+    grpc.StatusCode.FAILED_PRECONDITION: errors.FailedPrecondition,
     grpc.StatusCode.UNAVAILABLE: errors.Unavailable,
     grpc.StatusCode.CANCELLED: errors.Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
@@ -26,8 +26,15 @@ _KINDS: dict[grpc.StatusCode, type[errors.CheckpointdError]] = {
     grpc.StatusCode.UNIMPLEMENTED: errors.Unsupported,
 }
 
-# The request may succeed later, and every request of the contract can be repeated. A call that was CANCELLED, which
-# nobody here asked for, was broken off by a server that went away or by a fork of this process.
+# What a caller does about it depends on more than the code.
+_KINDS_BY_REASON: dict[str, type[errors.CheckpointdError]] = {
+    "MESSAGE_TOO_LARGE": errors.TooLarge,
+    "GRAPH_UNKNOWN": errors.GraphUnknown,
+    "NEEDS_CODE": errors.NeedsCode,
+}
+
+# The request may succeed later. A call that was CANCELLED, which nobody here asked for, was broken off by a server that
+# went away or by a fork of this process.
 _TRANSIENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 # What gRPC itself says when there is no connection, and its reasons in fewer words; of others, the last words count.
@@ -85,9 +92,7 @@ class Status(NamedTuple):
 
     def error(self, server: str, tried: str = "") -> errors.CheckpointdError:
         """The error for the caller; `tried` is what to add on how long it was tried."""
-        kind = _KINDS.get(self.code, errors.ServerFault)
-        if self.reason == "MESSAGE_TOO_LARGE":
-            kind = errors.TooLarge
+        kind = _KINDS_BY_REASON.get(self.reason) or _KINDS.get(self.code, errors.ServerFault)
         return kind(
             f"{self.message}{tried}",
             code=self.code,
