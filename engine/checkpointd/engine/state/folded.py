@@ -1,6 +1,7 @@
 """Channels that fold what they are given into a value with a reducer (langgraph.channels.binop and .delta)."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from checkpointd.engine.state import values
@@ -32,9 +33,13 @@ class Folded(Channel):
     def _fold(self, written: Sequence[Value]) -> None:
         raise NotImplementedError
 
-    def _overwrite(self, written: Sequence[Value]) -> Value | None:
-        """What the one Overwrite among the writes of a step holds."""
-        found = [content for write in written if (content := values.overwriting(write)) is not None]
+    def _overwrite(self, written: Sequence[Value]) -> tuple[int, Value] | None:
+        """The place of the one Overwrite among the writes of a step, and what it holds."""
+        found = [
+            (place, content)
+            for place, write in enumerate(written)
+            if (content := values.overwriting(write)) is not None
+        ]
         if len(found) > 1:
             raise Refused("can receive only one Overwrite per step")
         return found[0] if found else None
@@ -66,14 +71,20 @@ class BinaryOperatorValue(Folded):
         return True
 
     def _fold(self, written: Sequence[Value]) -> None:
-        if (content := self._overwrite(written)) is not None:
+        if (overwrite := self._overwrite(written)) is not None:
+            place, content = overwrite
+            # Those before it are folded for nothing, but one that the reducer refuses fails the step all the same.
+            with suppress(Opaque):
+                self._folded(written[:place])
             self._set(content)
             return
-        base = self._base()
-        folded = values.decode(base)
+        self._value = values.encode(self._folded(written), self._base(), *written)
+
+    def _folded(self, written: Sequence[Value]) -> Any:
+        folded = values.decode(self._base())
         for write in written:
             folded = reduce(self._reducer, folded, values.decode(write))
-        self._value = values.encode(folded, base, *written)
+        return folded
 
     def replay(self, writes: Iterable[Value]) -> None:
         """Take the writes of many steps (_checkpoint._replay: one update each)."""
@@ -91,8 +102,8 @@ class DeltaValue(Folded):
         return None
 
     def _fold(self, written: Sequence[Value]) -> None:
-        if (content := self._overwrite(written)) is not None:
-            self._reset(content)
+        if (overwrite := self._overwrite(written)) is not None:
+            self._reset(overwrite[1])
             return
         base = self._base()
         state, writes = values.decode(base), [values.decode(write) for write in written]

@@ -88,4 +88,7 @@ def reduce(reducer: Reducer, left: Any, right: Any) -> Any:
     computed = _BY_KIND.get(reducer.kind)
     if computed is None or reducer.format:
         raise Opaque(f"is reduced by {reducer.ref or 'a function'}, which the server can't run")
+    # A channel without an initial value holds its first write as it is, be it an Overwrite, which no operator takes.
+    if isinstance(left, Ext) and values.overwrite_content(left) is not None and not isinstance(right, Ext):
+        raise Refused("holds an Overwrite, which was its first write, and nothing can be folded into that")
     return computed(left, right)

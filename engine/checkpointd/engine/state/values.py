@@ -136,11 +136,10 @@ def unwrapped(value: Value) -> Value:
 
 def overwriting(value: Value) -> Value | None:
     """What an Overwrite writes, in any of its three forms; None for a value that is none (binop._get_overwrite)."""
-    if (extension := _extension(value)) is not None and extension.code == _FIELDS:
-        module, name, fields = constructed(extension, _FIELDS)
-        if (module, name) == ("langgraph.types", "Overwrite") and isinstance(fields, dict) and "value" in fields:
-            return encode(fields["value"])
-    elif _begins_as(value, _MAPS) or value.encoding == "json":
+    if (extension := _extension(value)) is not None:
+        content = overwrite_content(extension)
+        return encode(content[0]) if content is not None else None
+    if _begins_as(value, _MAPS) or value.encoding == "json":
         fields = decode(value)
         if not isinstance(fields, dict):
             return None
@@ -148,6 +147,15 @@ def overwriting(value: Value) -> Value | None:
             return encode(fields[_OVERWRITE], value)
         if fields.get("type") == _OVERWRITE and "value" in fields:
             return encode(fields["value"], value)
+    return None
+
+
+def overwrite_content(data: Ext) -> tuple[Any] | None:
+    """What LangGraph's class Overwrite holds; None for an object of another class."""
+    if data.code == _FIELDS:
+        module, name, fields = constructed(data, _FIELDS)
+        if (module, name) == ("langgraph.types", "Overwrite") and isinstance(fields, dict) and "value" in fields:
+            return (fields["value"],)
     return None
 
 
