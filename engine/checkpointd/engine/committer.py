@@ -92,7 +92,7 @@ class _Lane:
         refused batch is stored in halves, unless the database itself is the trouble."""
         try:
             async with self._database.writing() as connection:
-                sequences = await _execute(connection, [commit for commit, _ in batch])
+                sequences = await store(connection, [commit for commit, _ in batch])
         except Exception as error:
             refusal = error
         else:
@@ -111,7 +111,8 @@ class _Lane:
                 answer.set_exception(_copy(refusal))
 
 
-async def _execute(connection: AsyncConnection, commits: list[Commit]) -> Sequences:
+async def store(connection: AsyncConnection, commits: list[Commit]) -> Sequences:
+    """Store commits in one statement; returns the sequences of their checkpoints."""
     async with connection.cursor(binary=True) as cursor:
         await cursor.execute(STATEMENTS["commit"].encode(), Batch(commits).parameters(), prepare=True)
         return {(row[0], row[1], row[2], row[3]): row[4] async for row in cursor}

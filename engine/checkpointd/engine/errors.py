@@ -157,8 +157,8 @@ class HeadMoved(EngineError):
     def __init__(self, thread_id: str, checkpoint_ns: str, expected_head: str, head: str) -> None:
         found = f"is {head!r}" if head else "does not exist"
         super().__init__(
-            f"the head of thread {thread_id!r}, namespace {checkpoint_ns!r}, {found} and is not {expected_head!r}; read "
-            "the state again and decide anew",
+            f"the head of thread {thread_id!r}, namespace {checkpoint_ns!r}, {found} and is not {expected_head!r}; "
+            "read the state again and decide anew",
             thread_id=thread_id,
             checkpoint_ns=checkpoint_ns,
             expected_head=expected_head,

@@ -26,6 +26,7 @@ class Chosen:
 
     spec: GraphSpec | None
     missing: str = ""  # without a spec: why there is none
+    graph_hash: str = ""  # with one: its hash
 
 
 class Choice:
@@ -62,8 +63,8 @@ class Choice:
         if not registered:
             return Chosen(None, f"the graph {graph_hash} that wrote this thread is not registered")
         if encoded is not None:
-            return Chosen(self._graphs.remember(graph_hash, encoded))
-        return Chosen(self._known[graph_hash])
+            return Chosen(self._graphs.remember(graph_hash, encoded), graph_hash=graph_hash)
+        return Chosen(self._known[graph_hash], graph_hash=graph_hash)
 
 
 class Graphs:

@@ -1,8 +1,12 @@
 """Reading checkpoints: what all services that answer from them share."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 
-from checkpointd.engine.database import Database
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.rows import TupleRow
+
 from checkpointd.engine.sql import STATEMENTS
 from checkpointd.engine.tuples import Row, channel_histories, checkpoint_tuples
 from checkpointd.v1.checkpoints_pb2 import ChannelHistory
@@ -16,15 +20,36 @@ _PAGE_BYTES = 4 << 20
 MAX_SEQUENCE = 2**63 - 1
 
 
+class Source(Protocol):
+    """Where statements are run: the database, or one connection in a transaction."""
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncCursor[TupleRow]]:
+        """A binary cursor for one statement."""
+        ...
+
+
+class Held:
+    """A connection that is held for a while, with what was locked on it."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncCursor[TupleRow]]:
+        """A binary cursor of the connection."""
+        async with self._connection.cursor(binary=True) as cursor:
+            yield cursor
+
+
 class Reads:
     """The statements of read.sql, each one round trip."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, source: Source) -> None:
+        self._source = source
 
     async def rows(self, statement: str, parameters: dict[str, object]) -> list[Row]:
         """The rows of a statement."""
-        async with self._database.reading() as cursor:
+        async with self._source.reading() as cursor:
             await cursor.execute(STATEMENTS[statement].encode(), parameters, prepare=True)
             return list(await cursor.fetchall())
 

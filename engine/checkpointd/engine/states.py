@@ -1,18 +1,18 @@
 """What the state of a thread is: the service `States` of the contract, without the wire."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 from checkpointd.engine import validate
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import CheckpointNotFound, InvalidField
-from checkpointd.engine.graphs import Chosen, Graphs
+from checkpointd.engine.graph_at import GraphAt, checkpoint_key
+from checkpointd.engine.graphs import Graphs
 from checkpointd.engine.reads import MAX_SEQUENCE, Reads
-from checkpointd.engine.state import bare, namespaces, snapshot
+from checkpointd.engine.replay import replayed_histories
+from checkpointd.engine.state import bare, snapshot
 from checkpointd.engine.state import spec as specs
-from checkpointd.engine.state.hydrate import channels_to_replay
 from checkpointd.engine.tuples import checkpoint_tuples
-from checkpointd.v1.checkpoints_pb2 import ChannelHistory
+from checkpointd.engine.updates import Updates
 from checkpointd.v1.core_pb2 import CheckpointTuple
 from checkpointd.v1.graph_pb2 import GraphSpec
 from checkpointd.v1.states_pb2 import (
@@ -34,6 +34,7 @@ class States:
     def __init__(self, database: Database) -> None:
         self._reads = Reads(database)
         self._graphs = Graphs(database)
+        self._updates = Updates(database, self._graphs)
 
     async def register_graph(self, tenant: str, request: RegisterGraphRequest) -> RegisterGraphResponse:
         validate.text("graph_name", request.graph_name, validate.GRAPH_NAME_BYTES)
@@ -47,14 +48,14 @@ class States:
         thread_id, checkpoint_ns, checkpoint_id = request.thread_id, request.checkpoint_ns, request.checkpoint_id
         validate.checkpoint_key(thread_id, checkpoint_ns, checkpoint_id)
         choice = self._graphs.choice(request.graph if request.HasField("graph") else None)
-        key = _key(tenant, thread_id, checkpoint_ns, checkpoint_id)
+        key = checkpoint_key(tenant, thread_id, checkpoint_ns, checkpoint_id)
         statement = "by_id" if checkpoint_id else "of_head"
         chosen, rows = choice.made(await self._reads.rows(f"state_{statement}", {**key, **choice.parameters}))
-        graph = _Graph.at(chosen, checkpoint_ns)
+        graph = GraphAt.at(chosen, checkpoint_ns)
         if graph.checkpoint_ns == checkpoint_ns:
             found = checkpoint_tuples(rows)
         else:
-            key = _key(tenant, thread_id, graph.checkpoint_ns, checkpoint_id)
+            key = checkpoint_key(tenant, thread_id, graph.checkpoint_ns, checkpoint_id)
             found = await self._reads.tuples("get_by_id" if checkpoint_id else "get_head", key)
         if not found:
             if checkpoint_id:
@@ -73,9 +74,9 @@ class States:
         choice = self._graphs.choice(request.graph if request.HasField("graph") else None)
         scope = {"tenant": tenant, "thread_id": request.thread_id}
         chosen, _ = choice.made(await self._reads.rows("choose_graph", {**scope, **choice.parameters}))
-        graph = _Graph.at(chosen, request.checkpoint_ns)
+        graph = GraphAt.at(chosen, request.checkpoint_ns)
         parameters = {
-            **_key(tenant, request.thread_id, graph.checkpoint_ns, request.checkpoint_id),
+            **checkpoint_key(tenant, request.thread_id, graph.checkpoint_ns, request.checkpoint_id),
             "before": request.before_checkpoint_id,
             "filter": request.metadata_filter or "{}",
         }
@@ -88,28 +89,17 @@ class States:
             yield GetStateHistoryResponse(snapshot=made)
 
     async def update_state(self, tenant: str, request: UpdateStateRequest) -> UpdateStateResponse:
-        raise NotImplementedError
+        return await self._updates.update_state(tenant, request)
 
-    async def _snapshot(self, tenant: str, graph: "_Graph", found: CheckpointTuple, *, live: bool) -> StateSnapshot:
+    async def _snapshot(self, tenant: str, graph: GraphAt, found: CheckpointTuple, *, live: bool) -> StateSnapshot:
         """The state at a checkpoint that was found. Raises CheckpointNotFound when it is removed meanwhile."""
         if graph.spec is None:
             return bare.snapshot(found, graph.warning, live=live)
-        histories = await self._histories(tenant, graph.spec, found)
+        histories = await replayed_histories(self._reads, tenant, graph.spec, found)
         made = snapshot.snapshot(graph.spec, found, histories, live=live)
         if graph.warning:
             made.warnings.append(graph.warning)
         return made
-
-    async def _histories(self, tenant: str, spec: GraphSpec, found: CheckpointTuple) -> dict[str, ChannelHistory]:
-        """The histories of the channels that are stored as changes, if there are any."""
-        channels = channels_to_replay(spec, found.checkpoint)
-        if not channels:
-            return {}
-        key = _key(tenant, found.thread_id, found.checkpoint_ns, found.checkpoint.id)
-        histories = await self._reads.histories("history_by_id", key, channels)
-        if histories is None:
-            raise CheckpointNotFound(found.thread_id, found.checkpoint_ns, found.checkpoint.id)
-        return histories
 
     async def _add_subgraphs(self, tenant: str, made: StateSnapshot, spec: GraphSpec) -> None:
         """Add the present states of the graphs that tasks call, and of those that these call."""
@@ -117,8 +107,8 @@ class States:
         for task in made.tasks:
             if not task.HasField("subgraph"):
                 continue
-            called = _Graph.of(subgraphs[task.name], task.subgraph.checkpoint_ns)
-            key = _key(tenant, task.subgraph.thread_id, called.checkpoint_ns, "")
+            called = GraphAt.of(subgraphs[task.name], task.subgraph.checkpoint_ns)
+            key = checkpoint_key(tenant, task.subgraph.thread_id, called.checkpoint_ns, "")
             found = await self._reads.tuples("get_head", key)
             if not found:
                 task.subgraph_state.CopyFrom(snapshot.empty(task.subgraph.thread_id, called.checkpoint_ns))
@@ -126,40 +116,3 @@ class States:
             task.subgraph_state.CopyFrom(await self._snapshot(tenant, called, found[0], live=True))
             if called.spec is not None:
                 await self._add_subgraphs(tenant, task.subgraph_state, called.spec)
-
-
-@dataclass(frozen=True, slots=True)
-class _Graph:
-    """The graph of a namespace."""
-
-    spec: GraphSpec | None
-    checkpoint_ns: str  # where its checkpoints are
-    warning: str = ""  # what a snapshot has to say of it
-
-    @classmethod
-    def of(cls, spec: GraphSpec, checkpoint_ns: str) -> "_Graph":
-        """The graph of this description, called in this namespace."""
-        own = namespaces.own(spec, checkpoint_ns)
-        if not spec.nodes:
-            return cls(None, own, f"the graph of namespace {checkpoint_ns!r} runs elsewhere and is not described")
-        return cls(spec, own)
-
-    @classmethod
-    def at(cls, chosen: Chosen, checkpoint_ns: str) -> "_Graph":
-        """The graph that a namespace belongs to, of those in the root's description. Where there is none, the root is
-        used as LangGraph does."""
-        if chosen.spec is None:
-            return cls(None, checkpoint_ns, chosen.missing)
-        described = namespaces.described(chosen.spec, checkpoint_ns)
-        if described is not None:
-            return cls.of(described, checkpoint_ns)
-        return cls(
-            chosen.spec,
-            namespaces.own(chosen.spec, checkpoint_ns),
-            f"no node of the graph leads to the namespace {checkpoint_ns!r}; this is its checkpoint as the root graph "
-            "would read it",
-        )
-
-
-def _key(tenant: str, thread_id: str, checkpoint_ns: str, checkpoint_id: str) -> dict[str, object]:
-    return {"tenant": tenant, "thread_id": thread_id, "checkpoint_ns": checkpoint_ns, "checkpoint_id": checkpoint_id}

@@ -193,3 +193,14 @@ WITH RECURSIVE target AS MATERIALIZED ({{head}}) {{history}}
 
 -- name: history_by_id
 WITH RECURSIVE target AS MATERIALIZED ({{by_id}}) {{history}}
+
+-- name: namespace_ends
+-- The head of a namespace, and the greatest id in it, hidden ones too; empty where there is none.
+SELECT
+    coalesce((SELECT checkpoint_id FROM ({{head}}) AS head), ''),
+    coalesce((
+        SELECT checkpoint_id FROM checkpointd.checkpoints
+        WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s AND checkpoint_ns = %(checkpoint_ns)s
+        ORDER BY checkpoint_id DESC
+        LIMIT 1
+    ), '')

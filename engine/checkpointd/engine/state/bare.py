@@ -27,7 +27,7 @@ def snapshot(found: CheckpointTuple, reason: str, *, live: bool) -> StateSnapsho
         f"{reason}: next and tasks are not known, and values are those stored at the checkpoint, without what was "
         "written since; register the graph (RegisterGraph) and name it in the request"
     ]
-    if missing := [name for name in origin(found).deltas if name not in stored]:
+    if missing := [name for name in sorted(origin(found).counters) if name not in stored]:
         warnings.append(
             f"the values of {', '.join(map(repr, missing))} are stored as changes and left out; GetChannelHistory has "
             "them"

@@ -16,6 +16,9 @@ from checkpointd.v1.graph_pb2 import Barrier
 class Channel:
     """A channel. The base is LangGraph's LastValue without its guard; the kinds say in what they differ."""
 
+    keeps_writes = False
+    """Whether what is unresolved may stay so in a checkpoint: it is stored as writes, for who can fold them."""
+
     def __init__(self, stored: Value | None = None) -> None:
         """`stored` is the checkpoint's value of it. Raises Opaque when that can't be what this kind stores."""
         self._value = stored

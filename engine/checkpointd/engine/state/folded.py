@@ -97,6 +97,8 @@ class DeltaValue(Folded):
 
     def __init__(self, stored: Value | None, spec: Delta) -> None:
         super().__init__(stored, spec.reducer, spec.initial if spec.HasField("initial") else None)
+        # Messages are given ids before they are stored, which takes a form that the server knows.
+        self.keeps_writes = spec.reducer.kind != ReducerKind.REDUCER_KIND_MESSAGES_DELTA
 
     def stored(self) -> None:
         return None

@@ -34,6 +34,15 @@ def _message(data: Any, *, chunks: bool) -> _Message:
     return _Message(data, message_id, kind == "remove")
 
 
+def is_message(data: Any) -> bool:
+    """Whether data is a message object that the server knows."""
+    try:
+        _message(data, chunks=True)
+    except Opaque:
+        return False
+    return True
+
+
 def _with_id(data: Any) -> _Message:
     message = _message(data, chunks=False)
     if message.id is not None:

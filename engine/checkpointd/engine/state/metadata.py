@@ -1,12 +1,15 @@
 """What a checkpoint's metadata says that its state depends on."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from checkpointd.engine.state.values import is_text
 from checkpointd.v1.core_pb2 import CheckpointTuple
 from checkpointd.v1.states_pb2 import StateConfig
+
+_COUNTERS = "counters_since_delta_snapshot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +18,9 @@ class Origin:
 
     step: int = -1
     parents: dict[str, str] = field(default_factory=dict)  # the checkpoints of the graphs around, by namespace
-    deltas: tuple[str, ...] = ()  # channels that are stored as changes, as far as it names them
+    tells_step: bool = False
+    told_parents: Any = field(default_factory=dict)  # as they were told, to be told again
+    counters: dict[str, tuple[int, int]] = field(default_factory=dict)  # since the last snapshot of each delta channel
 
 
 def origin(found: CheckpointTuple) -> Origin:
@@ -26,13 +31,32 @@ def origin(found: CheckpointTuple) -> Origin:
         told = None
     if not isinstance(told, dict):
         return Origin()
-    step = told.get("step")
-    parents, counters = (told.get(key) for key in ("parents", "counters_since_delta_snapshot"))
+    step, parents = told.get("step"), told.get("parents")
     return Origin(
         step if isinstance(step, int) else -1,
         {ns: parent for ns, parent in _entries(parents) if is_text(ns) and is_text(parent)},
-        tuple(sorted(name for name, _ in _entries(counters) if is_text(name))),
+        step is not None,
+        {} if parents is None else parents,
+        {
+            name: (counted[0], counted[1])
+            for name, counted in _entries(told.get(_COUNTERS))
+            if is_text(name) and _is_count(counted)
+        },
     )
+
+
+def metadata_text(
+    source: str, step: int, parents: Any, counters: Mapping[str, tuple[int, int]], more: Mapping[str, Any]
+) -> str:
+    """The metadata of a checkpoint that an update makes. What the caller adds replaces nothing."""
+    made: dict[str, Any] = {"source": source, "step": step, "parents": parents}
+    if counters:
+        made[_COUNTERS] = counters
+    return json.dumps({**made, **{key: more[key] for key in more if key not in made}}, ensure_ascii=False)
+
+
+def _is_count(data: Any) -> bool:
+    return isinstance(data, list) and [type(part) for part in data] == [int, int]
 
 
 def _entries(data: Any) -> list[tuple[Any, Any]]:

@@ -159,6 +159,12 @@ def overwrite_content(data: Ext) -> tuple[Any] | None:
     return None
 
 
+def overwrite_of(data: Ext, content: Any) -> Ext:
+    """An Overwrite with another content."""
+    module, name, fields, *rest = _unpack(data.data)
+    return Ext(_FIELDS, pack([module, name, {**fields, "value": content}, *rest]))
+
+
 def items(value: Value) -> list[Any]:
     """The entries of a list. Raises Opaque for anything else."""
     found = decode(value)
@@ -177,6 +183,17 @@ def send_node(data: Any) -> str | None:
         case [str(node), _, *_] if name == "Send" and module.startswith("langgraph."):
             return node
     return None
+
+
+def send(node: str, argument: Any) -> Value:
+    """A Send as LangGraph's serialiser writes it, of decoded data."""
+    return Value(encoding="msgpack", data=pack(Ext(_ARGUMENTS, pack(["langgraph.types", "Send", [node, argument]]))))
+
+
+def wrapped(value: Value) -> Value:
+    """What a delta channel stores as its snapshot: the reverse of `unwrapped`. Raises Opaque for what can't be read."""
+    data = value.data if value.encoding == "msgpack" else pack(decode(value))
+    return Value(encoding="msgpack", data=pack(Ext(_DELTA_SNAPSHOT, data)))
 
 
 def interrupt_fields(data: Any) -> dict[str, Any]:

@@ -1,5 +1,13 @@
 """Channel versions: numbers or text in LangGraph, text in the contract (core.proto says how)."""
 
+from collections.abc import Iterable
+from random import random
+
+from checkpointd.engine.state.errors import Opaque
+from checkpointd.v1.graph_pb2 import VersionStyle
+
+_DIGITS = 32  # of the number in a version that is text
+
 
 def _decoded(version: str) -> str | int | float:
     if not version.startswith("#"):
@@ -27,3 +35,43 @@ def newer(version: str | None, seen: str | None) -> bool:
     if isinstance(ours, str) or isinstance(theirs, str):
         return (isinstance(ours, str), str(ours)) > (isinstance(theirs, str), str(theirs))
     return ours > theirs
+
+
+def greatest(versions: Iterable[str]) -> str | None:
+    """The newest of some versions; None of none."""
+    found: str | None = None
+    for version in versions:
+        if found is None or newer(version, found):
+            found = version
+    return found
+
+
+def is_set(version: str) -> bool:
+    """Whether a version is another than its type's null."""
+    return bool(_decoded(version))
+
+
+def successor(version: str | None, style: VersionStyle.ValueType) -> str:
+    """The version after this one, of its own type; without one, the first one of a style.
+
+    Text is a number that sorts, and a random part, which keeps two forks of a thread from giving the same version to
+    different values, as all savers make it (BaseCheckpointSaver.get_next_version).
+
+    Raises:
+        Opaque: the version is text that no saver of LangGraph's makes.
+    """
+    match None if version is None else _decoded(version):
+        case None if style == VersionStyle.VERSION_STYLE_INTEGER:
+            return "#1"
+        case None if style == VersionStyle.VERSION_STYLE_FLOAT:
+            return "#1.0"
+        case None:
+            number = 0
+        case str(text):
+            try:
+                number = int(text.split(".")[0])
+            except ValueError:
+                raise Opaque(f"has the version {text!r}, which is not one of LangGraph's") from None
+        case known:
+            return f"#{known + 1!r}"
+    return f"{number + 1:0{_DIGITS}}.{random():016}"

@@ -1,0 +1,101 @@
+"""UpdateState: read, worked out and committed while the thread's writers wait."""
+
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from checkpointd.engine.batch import prepare
+from checkpointd.engine.committer import store
+from checkpointd.engine.database import Database
+from checkpointd.engine.errors import CheckpointNotFound, GraphUnknown, HeadMoved, SubgraphNotFound
+from checkpointd.engine.graph_at import GraphAt, checkpoint_key
+from checkpointd.engine.graphs import Chosen, Graphs
+from checkpointd.engine.reads import Held, Reads
+from checkpointd.engine.replay import replayed_histories
+from checkpointd.engine.sql import STATEMENTS
+from checkpointd.engine.state import metadata, namespaces
+from checkpointd.engine.state.update import Place, update
+from checkpointd.engine.tuples import checkpoint_tuples
+from checkpointd.engine.update_request import check
+from checkpointd.v1.checkpoints_pb2 import CheckpointPut
+from checkpointd.v1.core_pb2 import CheckpointTuple
+from checkpointd.v1.states_pb2 import UpdateStateRequest, UpdateStateResponse
+
+
+class Updates:
+    """The rpc of the service States that writes."""
+
+    def __init__(self, database: Database, graphs: Graphs) -> None:
+        self._database = database
+        self._graphs = graphs
+
+    async def update_state(self, tenant: str, request: UpdateStateRequest) -> UpdateStateResponse:
+        more = check(request)
+        async with self._database.changing() as connection, connection.transaction():
+            # From here on the thread's writers wait, so that what is read stays so until the update is committed. A new
+            # row stays only if it is.
+            parameters = {"tenant": tenant, "target": request.thread_id}
+            await connection.execute(STATEMENTS["lock_target"].encode(), parameters)
+            head = await self._update(connection, tenant, request, more)
+        source = metadata.origin(head)
+        parent_id = head.parent_checkpoint_id
+        return UpdateStateResponse(
+            config=metadata.config(head, head.checkpoint.id, source.parents),
+            parent_config=metadata.config(head, parent_id, source.parents) if parent_id else None,
+        )
+
+    async def _update(
+        self, connection: AsyncConnection, tenant: str, request: UpdateStateRequest, more: dict[str, Any]
+    ) -> CheckpointTuple:
+        """Work the update out and store it; returns the new head."""
+        reads = Reads(Held(connection))
+        chosen, graph, found = await self._read(reads, tenant, request)
+        assert chosen.spec is not None
+        assert graph.spec is not None
+        key = checkpoint_key(tenant, request.thread_id, graph.checkpoint_ns, "")
+        ((head_id, newest_id),) = await reads.rows("namespace_ends", key)
+        self._hold(request, graph.checkpoint_ns, head_id)
+        outcome = update(
+            Place(graph.spec, request.thread_id, graph.checkpoint_ns, chosen.spec.version_style, more),
+            found,
+            await replayed_histories(reads, tenant, graph.spec, found) if found is not None else {},
+            request.supersteps,
+            superseded=found is not None and found.checkpoint.id != head_id,
+            newest_id=newest_id,
+        )
+        for op in outcome.ops:
+            if isinstance(op, CheckpointPut):
+                op.graph_hash = chosen.graph_hash
+        await store(connection, [prepare(tenant, request.thread_id, outcome.ops)])
+        return outcome.head
+
+    async def _read(
+        self, reads: Reads, tenant: str, request: UpdateStateRequest
+    ) -> tuple[Chosen, GraphAt, CheckpointTuple | None]:
+        """The graph, that of the namespace, and the checkpoint to build on."""
+        choice = self._graphs.choice(request.graph if request.HasField("graph") else None)
+        key = checkpoint_key(tenant, request.thread_id, request.checkpoint_ns, request.checkpoint_id)
+        suffix = "by_id" if request.checkpoint_id else "of_head"
+        chosen, rows = choice.made(await reads.rows(f"state_{suffix}", {**key, **choice.parameters}))
+        if chosen.spec is None:
+            raise GraphUnknown(request.thread_id, chosen.missing)
+        if namespaces.described(chosen.spec, request.checkpoint_ns) is None:
+            raise SubgraphNotFound(request.checkpoint_ns)
+        graph = GraphAt.at(chosen, request.checkpoint_ns)
+        if graph.spec is None:
+            raise GraphUnknown(request.thread_id, graph.warning)
+        if graph.checkpoint_ns == request.checkpoint_ns:
+            tuples = checkpoint_tuples(rows)
+        else:
+            key = checkpoint_key(tenant, request.thread_id, graph.checkpoint_ns, request.checkpoint_id)
+            tuples = await reads.tuples("get_by_id" if request.checkpoint_id else "get_head", key)
+        if request.checkpoint_id and not tuples:
+            raise CheckpointNotFound(request.thread_id, graph.checkpoint_ns, request.checkpoint_id)
+        return chosen, graph, tuples[0] if tuples else None
+
+    @staticmethod
+    def _hold(request: UpdateStateRequest, checkpoint_ns: str, head_id: str) -> None:
+        """Refuse when the precondition does not hold."""
+        precondition = request.precondition
+        if precondition.HasField("expected_head") and precondition.expected_head != head_id:
+            raise HeadMoved(request.thread_id, checkpoint_ns, precondition.expected_head, head_id)
