@@ -1,10 +1,11 @@
 """LangGraph's configs: which thread, namespace and checkpoint a call is about."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
 
 from checkpointd.client.errors import InvalidRequest
+from checkpointd.v1.states_pb2 import StateConfig
 
 
 class Place(NamedTuple):
@@ -36,3 +37,13 @@ def checkpoint_id_of(config: RunnableConfig | None) -> str:
 def config_of(place: Place) -> RunnableConfig:
     """The config that points to a checkpoint."""
     return {"configurable": place._asdict()}
+
+
+def read_config(message: StateConfig) -> RunnableConfig:
+    """The config in a message: without a checkpoint when it names none."""
+    configurable: dict[str, Any] = {"thread_id": message.thread_id, "checkpoint_ns": message.checkpoint_ns}
+    if message.checkpoint_id:
+        configurable["checkpoint_id"] = message.checkpoint_id
+    if message.checkpoint_map:
+        configurable["checkpoint_map"] = dict(message.checkpoint_map)
+    return {"configurable": configurable}

@@ -29,6 +29,11 @@ def write_metadata(metadata: dict[str, Any], serde: SerializerProtocol, into: Me
         dump(serde, metadata, into.native, "metadata")
 
 
+def metadata_json(metadata: dict[str, Any]) -> str:
+    """What JSON can hold of metadata; "" for none."""
+    return _encode(project(metadata)) if metadata else ""
+
+
 def read_metadata(message: Metadata, serde: SerializerProtocol) -> dict[str, Any]:
     """The metadata in a message: as it was where the serialiser can read it, otherwise what its JSON holds."""
     if message.HasField("native"):

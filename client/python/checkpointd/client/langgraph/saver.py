@@ -41,11 +41,12 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         saver = RemoteSaver("127.0.0.1:50051")
         graph = builder.compile(checkpointer=saver)
 
-    It needs no set-up. `register` lets the server know a graph; then anyone reads the state of its threads without the
-    graph: `saver.get_state(config)`. Close it when done, or use it under `with` or `async with`.
+    It needs no set-up. `register` lets the server know a graph; then anyone reads and updates the state of its threads
+    without the graph: `saver.get_state(config)`, `saver.update_state(config, values)`. Close it when done, or use it
+    under `with` or `async with`.
 
-    All methods raise the errors of `checkpointd.client.errors`; every write may be repeated, and a transient failure is
-    retried within the timeout.
+    All methods raise the errors of `checkpointd.client.errors`; every write but an update of a state may be repeated,
+    and a transient failure of those is retried within the timeout.
     """
 
     def __init__(

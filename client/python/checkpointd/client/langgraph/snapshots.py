@@ -11,6 +11,7 @@ from langgraph.checkpoint.base import CheckpointMetadata
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
+from checkpointd.client.langgraph.configs import read_config
 from checkpointd.client.langgraph.metadata import read_metadata
 from checkpointd.client.langgraph.values import load
 from checkpointd.v1 import states_pb2 as states
@@ -72,16 +73,6 @@ def read_snapshot(
     }
     snapshot.warnings = tuple(message.warnings)
     return snapshot
-
-
-def read_config(message: states.StateConfig) -> RunnableConfig:
-    """The config in a message: without a checkpoint when it names none."""
-    configurable: dict[str, Any] = {"thread_id": message.thread_id, "checkpoint_ns": message.checkpoint_ns}
-    if message.checkpoint_id:
-        configurable["checkpoint_id"] = message.checkpoint_id
-    if message.checkpoint_map:
-        configurable["checkpoint_map"] = dict(message.checkpoint_map)
-    return {"configurable": configurable}
 
 
 def _echo(asked: RunnableConfig | None, message: states.StateConfig) -> RunnableConfig:

@@ -1,9 +1,9 @@
-"""What RemoteSaver does with graphs: registers them, and reads states without them."""
+"""What RemoteSaver does with graphs: registers them, and reads and updates states without them."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig
@@ -12,18 +12,20 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from checkpointd.client import operations
 from checkpointd.client.calls import acall, call
 from checkpointd.client.connection import Connection
-from checkpointd.client.langgraph.configs import checkpoint_id_of, place_of
+from checkpointd.client.langgraph.configs import checkpoint_id_of, place_of, read_config
 from checkpointd.client.langgraph.graph_spec import graph_spec
 from checkpointd.client.langgraph.needed import langgraph_needed
 from checkpointd.client.langgraph.requests import filter_of
+from checkpointd.client.langgraph.updates import update_state
 from checkpointd.client.listing import aeach, each
 from checkpointd.client.rpcs import Listing, Operation
-from checkpointd.v1.states_pb2 import GraphRef, RegisterGraphResponse, StateSnapshot
+from checkpointd.v1.states_pb2 import GraphRef, RegisterGraphResponse, StateSnapshot, UpdateStateResponse
 
 if TYPE_CHECKING:
     from langgraph.pregel import Pregel
 
     from checkpointd.client.langgraph.snapshots import RemoteSnapshot
+    from checkpointd.client.langgraph.updates import Target
 
     Reader = Callable[[StateSnapshot, RunnableConfig | None], RemoteSnapshot]
 
@@ -36,7 +38,10 @@ class Registered:
 
 
 class States:
-    """The part of RemoteSaver that knows graphs. These methods need LangGraph itself, and raise ImportError without."""
+    """The part of RemoteSaver that knows graphs.
+
+    The methods that register and read need LangGraph itself, and raise ImportError without.
+    """
 
     serde: SerializerProtocol
     _connection: Connection
@@ -144,6 +149,114 @@ class States:
         async with contextlib.aclosing(aeach(self._connection, listing)) as messages:
             async for found in messages:
                 yield read(found, None)
+
+    def update_state(
+        self,
+        config: RunnableConfig,
+        values: Any,
+        as_node: str | None = None,
+        task_id: str | None = None,
+        *,
+        goto: Target | Sequence[Target] | None = None,
+        graph_name: str | None = None,
+        expected_head: str | None = None,
+    ) -> RunnableConfig:
+        """Change a thread's state as if a node had written it, as the `update_state` of its graph does, without it.
+
+        What LangGraph asks the graph's code, the server has to be told: `goto` decides a node's conditional edges.
+        Where nobody can tell it, as with a reducer of the user's own, it refuses the update.
+
+        It is sent once: after Unavailable or DeadlineExceeded it may have been stored. With an expected_head it can't
+        be stored twice and is repeated within the timeout as every other call; an Aborted may then mean that an earlier
+        attempt of this very call has moved the head.
+
+        Args:
+            config: the thread; a namespace for a subgraph's state; a checkpoint to build on it and not on the head. Its
+                metadata goes into the new checkpoint's, as when the graph runs.
+            values: a dict by key of the state, a pydantic model or a dataclass for one, Commands, any value where the
+                state is one bare value, or None. A Command's goto is one with `goto`.
+            as_node: the node that is said to have written them; by default the one that ran last, if that is one. Also
+                LangGraph's `__input__`, `__copy__` and END.
+            task_id: the task whose result it becomes; by default the node's next one, or a new one.
+            goto: where the node leads to beside its plain edges: nodes, Sends, END; `()` for nowhere else.
+            graph_name: the registered graph that is meant; by default the one that this saver registered, or else the
+                one that wrote the thread.
+            expected_head: the checkpoint that must be the head of the namespace; "" if there must be none.
+
+        Returns:
+            The config of the new checkpoint.
+
+        Raises:
+            InvalidRequest: the graph does not take this update.
+            NotFound: there is no such checkpoint, graph or subgraph.
+            GraphUnknown: no graph is known for the thread.
+            NeedsCode: the outcome depends on the graph's code.
+            FailedPrecondition: there is nothing to copy.
+            Aborted: another checkpoint is the head.
+        """
+        supersteps = (((values, as_node, task_id, goto),),)
+        return read_config(call(self._connection, self._update(config, supersteps, graph_name, expected_head)).config)
+
+    async def aupdate_state(
+        self,
+        config: RunnableConfig,
+        values: Any,
+        as_node: str | None = None,
+        task_id: str | None = None,
+        *,
+        goto: Target | Sequence[Target] | None = None,
+        graph_name: str | None = None,
+        expected_head: str | None = None,
+    ) -> RunnableConfig:
+        """As `update_state`."""
+        supersteps = (((values, as_node, task_id, goto),),)
+        operation = self._update(config, supersteps, graph_name, expected_head)
+        return read_config((await acall(self._connection, operation)).config)
+
+    def bulk_update_state(
+        self,
+        config: RunnableConfig,
+        supersteps: Iterable[Iterable[Sequence[Any]]],
+        *,
+        graph_name: str | None = None,
+        expected_head: str | None = None,
+    ) -> RunnableConfig:
+        """As `update_state`, for several nodes in a superstep and several supersteps on top of each other.
+
+        All of it is stored, or nothing, and the last superstep's checkpoint is the new head.
+
+        Args:
+            config: as for `update_state`; the metadata goes into that of each new checkpoint.
+            supersteps: each has updates `(values, as_node, task_id, goto)`, of which only the values must be there:
+                LangGraph's StateUpdate is one.
+            graph_name: as for `update_state`.
+            expected_head: as for `update_state`.
+        """
+        return read_config(call(self._connection, self._update(config, supersteps, graph_name, expected_head)).config)
+
+    async def abulk_update_state(
+        self,
+        config: RunnableConfig,
+        supersteps: Iterable[Iterable[Sequence[Any]]],
+        *,
+        graph_name: str | None = None,
+        expected_head: str | None = None,
+    ) -> RunnableConfig:
+        """As `bulk_update_state`."""
+        operation = self._update(config, supersteps, graph_name, expected_head)
+        return read_config((await acall(self._connection, operation)).config)
+
+    def _update(
+        self,
+        config: RunnableConfig,
+        supersteps: Iterable[Iterable[Sequence[Any]]],
+        graph_name: str | None,
+        expected_head: str | None,
+    ) -> Operation[UpdateStateResponse]:
+        graph = _graph(graph_name)
+        if graph is None and self._registered.graph_hash:
+            graph = GraphRef(hash=self._registered.graph_hash)
+        return update_state(config, supersteps, self.serde, graph=graph, expected_head=expected_head)
 
 
 def _register(
