@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Iterable, Sequence
+from reprlib import repr as brief
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.load.serializable import Serializable
@@ -92,7 +93,7 @@ def write_update(told: Told, serde: SerializerProtocol, into: states.StateUpdate
         if told.values is not None:
             dump(serde, told.values, into.value, f"{field}.values")
     else:
-        _write_values(told.values, serde, into, field)
+        _write_values(told.values, serde, into, f"{field}.values")
         chosen = _chosen(told.values, f"{field}.values")
     if told.goto is not None or chosen:
         into.goto.SetInParent()
@@ -102,7 +103,7 @@ def write_update(told: Told, serde: SerializerProtocol, into: states.StateUpdate
 def _told(update: Sequence[Any], field: str) -> Told:
     if not isinstance(update, tuple | list) or not 1 <= len(update) <= len(Told._fields):
         raise _refused(
-            field, f"is {update!r}; give a tuple ({', '.join(Told._fields)}), of which only values must be there"
+            field, f"is {brief(update)}; give a tuple ({', '.join(Told._fields)}), of which only values must be there"
         )
     return Told(*update)
 
@@ -112,48 +113,42 @@ def _write_then(values: object, serde: SerializerProtocol, into: states.StateUpd
     if not values and (values is None or isinstance(values, dict | list)):
         return
     if not isinstance(values, list):
-        raise _refused(f"{field}.values", f"is {values!r}; after {_COPY} give None, or a list of (values, as_node)")
+        raise _refused(
+            f"{field}.values", f"is {brief(values)}; after {_COPY} give None, or a list of (values, as_node)"
+        )
     for place, item in enumerate(values):
         name = f"{field}.then[{place}]"
-        values, as_node = _told(item, name)[:2]
-        write_update(Told(values, as_node), serde, into.then.add(), name)
+        # As LangGraph, which gives them the ids of the copy's tasks.
+        write_update(_told(item, name)._replace(task_id=None), serde, into.then.add(), name)
 
 
 def _write_values(values: object, serde: SerializerProtocol, into: states.StateUpdate, field: str) -> None:
-    if values is None:
-        return
-    writes = _by_key(values, f"{field}.values")
     # Without keys an object is still a value: of a graph whose state is one bare value.
-    if writes is None or (isinstance(values, dict) and not values):
-        dump(serde, values, into.value, f"{field}.values")
+    writes = [(_ROOT, values)] if isinstance(values, dict) and not values else _by_key(values, field)
+    if any(channel == _ROOT for channel, _ in writes):
+        if len(writes) > 1:
+            raise _refused(
+                field, f"is {brief(values)}; where the state is one bare value, give that and nothing beside it"
+            )
+        dump(serde, writes[0][1], into.value, field)
         return
     for channel, value in writes:
         write = into.writes.add()
         write.MergeFrom(build(states.ChannelWrites, channel=channel))
-        dump(serde, value, write.values.add(), f"{field}.values[{channel!r}]")
+        dump(serde, value, write.values.add(), f"{field}[{channel!r}]")
 
 
-def _by_key(values: object, field: str) -> list[Write] | None:
-    """Values by key of the state, in order; None for those that are one value, as far as one can tell."""
-    if isinstance(values, dict):
-        return list(values.items()) if all(isinstance(key, str) for key in values) else None
+def _by_key(values: object, field: str) -> list[Write]:
+    """Values by key of the state, in order; those that are one bare value, as far as one can tell, by _ROOT."""
+    if values is None or _is(values, "Send"):
+        return []
+    if isinstance(values, dict) and all(isinstance(key, str) for key in values):
+        return list(values.items())
     if _is(values, "Command"):
         return _of_command(values, field)
-    if _is(values, "Send"):
-        return []
     if isinstance(values, list | tuple) and any(_is(one, "Command") for one in values):
-        return [write for place, one in enumerate(values) for write in _within(one, f"{field}[{place}]")]
+        return [write for place, one in enumerate(values) for write in _by_key(one, f"{field}[{place}]")]
     return _fields(values)
-
-
-def _within(values: object, field: str) -> list[Write]:
-    """What stands beside a Command."""
-    if values is None:
-        return []
-    writes = _by_key(values, field)
-    if writes is None:
-        raise _refused(field, f"is {values!r}; beside a Command give dicts or Commands")
-    return writes
 
 
 def _of_command(command: Any, field: str) -> list[Write]:
@@ -171,17 +166,16 @@ def _of_command(command: Any, field: str) -> list[Write]:
         isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) for item in update
     ):
         return list(update)
-    fields = _fields(update)
-    return [(_ROOT, update)] if fields is None else fields
+    return _fields(update)
 
 
-def _fields(values: object) -> list[Write] | None:
-    """What a model says of a state, as get_update_as_tuples; None for what is no model.
+def _fields(values: object) -> list[Write]:
+    """What a model says of a state, as get_update_as_tuples; what is no model is one bare value.
 
     An object of LangChain's or LangGraph's own, such as a message, is a value and not a state.
     """
     if isinstance(values, Serializable) or type(values).__module__ == _TYPES:
-        return None
+        return [(_ROOT, values)]
     if isinstance(values, BaseModel):
         defaults = {name: field.default for name, field in type(values).model_fields.items()}
         found = ((name, getattr(values, name)) for name in (*defaults, *(values.model_extra or ())))
@@ -198,7 +192,7 @@ def _fields(values: object) -> list[Write] | None:
             for field in dataclasses.fields(values)
             if hasattr(values, field.name)
         ]
-    return None
+    return [(_ROOT, values)]
 
 
 def _chosen(values: object, field: str) -> list[object]:
@@ -223,7 +217,7 @@ def _write_targets(targets: Iterable[object], serde: SerializerProtocol, into: s
         elif _is(target, "Send"):
             _write_send(target, serde, into.targets.add().send, name)
         else:
-            raise _refused(name, f"is {target!r}; give the name of a node or a Send")
+            raise _refused(name, f"is {brief(target)}; give the name of a node or a Send")
 
 
 def _write_send(send: Any, serde: SerializerProtocol, into: states.Send, field: str) -> None:
