@@ -14,7 +14,8 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from checkpointd.v1 import checkpoints_pb2 as checkpoints
-from checkpointd.v1 import checkpoints_pb2_grpc, threads_pb2_grpc
+from checkpointd.v1 import checkpoints_pb2_grpc, states_pb2_grpc, threads_pb2_grpc
+from checkpointd.v1 import states_pb2 as states
 from checkpointd.v1 import threads_pb2 as threads
 
 
@@ -50,7 +51,9 @@ class Call(NamedTuple):
 Answer = Callable[[Any, grpc.ServicerContext], Any]
 
 
-class ScriptedServer(checkpoints_pb2_grpc.CheckpointsServicer, threads_pb2_grpc.ThreadsServicer):
+class ScriptedServer(
+    checkpoints_pb2_grpc.CheckpointsServicer, threads_pb2_grpc.ThreadsServicer, states_pb2_grpc.StatesServicer
+):
     """Answers every rpc with an empty response unless it is told otherwise.
 
     `script` has what the next calls meet, in order: a Failure, or a function that answers. `answers` says what an rpc,
@@ -64,6 +67,7 @@ class ScriptedServer(checkpoints_pb2_grpc.CheckpointsServicer, threads_pb2_grpc.
         self._server = grpc.server(ThreadPoolExecutor(32), options=options)
         checkpoints_pb2_grpc.add_CheckpointsServicer_to_server(self, self._server)
         threads_pb2_grpc.add_ThreadsServicer_to_server(self, self._server)
+        states_pb2_grpc.add_StatesServicer_to_server(self, self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
         self.target = f"127.0.0.1:{self.port}"
         self._server.start()
@@ -125,6 +129,19 @@ class ScriptedServer(checkpoints_pb2_grpc.CheckpointsServicer, threads_pb2_grpc.
 
     def DeleteRuns(self, request: Any, context: grpc.ServicerContext) -> Any:
         return self._meet("DeleteRuns", request, context, threads.DeleteRunsResponse(removed_checkpoints=4))
+
+    def RegisterGraph(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return self._meet("RegisterGraph", request, context, states.RegisterGraphResponse(version=1))
+
+    def GetState(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return self._meet("GetState", request, context, states.GetStateResponse())
+
+    def GetStateHistory(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        yield from self._meet("GetStateHistory", request, context, ())
+
+    def UpdateState(self, request: Any, context: grpc.ServicerContext) -> Any:
+        updated = states.UpdateStateResponse(config=states.StateConfig(thread_id=request.thread_id))
+        return self._meet("UpdateState", request, context, updated)
 
 
 def found(*checkpoint_ids: str, then: Failure | None = None) -> Answer:

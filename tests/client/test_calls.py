@@ -10,12 +10,15 @@ import pytest
 from checkpointd.client import AsyncClient, Client, ClientClosed, InvalidRequest
 from checkpointd.v1 import checkpoints_pb2 as checkpoints
 from checkpointd.v1 import core_pb2 as core
+from checkpointd.v1 import graph_pb2 as graphs
+from checkpointd.v1 import states_pb2 as states
 from checkpointd.v1 import threads_pb2 as threads
 from tests.client.conftest import Either
 from tests.client.scripted_server import ScriptedServer, Waiting, found
 
 CHECKPOINT = core.Checkpoint(id="c2")
 WRITE = core.Write(idx=0, channel="x", value=core.Value(encoding="null"))
+SUPERSTEP = states.Superstep(updates=[states.StateUpdate(as_node="a")])
 OP = checkpoints.CommitOp(put_writes=checkpoints.WritesPut(checkpoint_id="c1", task_id="task", writes=[WRITE]))
 
 
@@ -86,6 +89,43 @@ OP = checkpoints.CommitOp(put_writes=checkpoints.WritesPut(checkpoint_id="c1", t
             3,
         ),
         ("delete_runs", {"run_ids": ["r"]}, "DeleteRuns", threads.DeleteRunsRequest(run_ids=["r"]), 4),
+        (
+            "register_graph",
+            {"graph_name": "g", "spec": graphs.GraphSpec(per_thread=True)},
+            "RegisterGraph",
+            states.RegisterGraphRequest(graph_name="g", spec=graphs.GraphSpec(per_thread=True)),
+            states.RegisterGraphResponse(version=1),
+        ),
+        (
+            "get_state",
+            {"thread_id": "t", "checkpoint_id": "", "subgraphs": True, "graph": states.GraphRef(hash="h")},
+            "GetState",
+            states.GetStateRequest(thread_id="t", checkpoint_id="", subgraphs=True, graph=states.GraphRef(hash="h")),
+            states.StateSnapshot(),
+        ),
+        (
+            "update_state",
+            {
+                "thread_id": "t",
+                "checkpoint_ns": "n",
+                "checkpoint_id": "c1",
+                "supersteps": [SUPERSTEP],
+                "metadata": "{}",
+                "graph": states.GraphRef(name="g"),
+                "precondition": states.Precondition(expected_head=""),
+            },
+            "UpdateState",
+            states.UpdateStateRequest(
+                thread_id="t",
+                checkpoint_ns="n",
+                checkpoint_id="c1",
+                supersteps=[SUPERSTEP],
+                metadata="{}",
+                graph=states.GraphRef(name="g"),
+                precondition=states.Precondition(expected_head=""),
+            ),
+            states.UpdateStateResponse(config=states.StateConfig(thread_id="t")),
+        ),
     ],
 )
 async def test_a_call_sends_its_parameters_and_returns_what_counts(

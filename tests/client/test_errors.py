@@ -17,6 +17,7 @@ CODES = {
     grpc.StatusCode.NOT_FOUND: errors.NotFound,
     grpc.StatusCode.ALREADY_EXISTS: errors.AlreadyExists,
     grpc.StatusCode.ABORTED: errors.Aborted,
+    grpc.StatusCode.FAILED_PRECONDITION: errors.FailedPrecondition,
     grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
     grpc.StatusCode.RESOURCE_EXHAUSTED: errors.ResourceExhausted,
     grpc.StatusCode.UNAUTHENTICATED: errors.AccessDenied,
@@ -41,6 +42,26 @@ async def test_an_error_is_of_a_kind_and_says_server_reason_and_details(
     for part in ("it went ✗", "SOME_REASON", code.name, scripted.target, kind.advice):
         assert part in str(error)
     assert len(scripted.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "kind"),
+    [
+        (grpc.StatusCode.FAILED_PRECONDITION, "GRAPH_UNKNOWN", errors.GraphUnknown),
+        (grpc.StatusCode.FAILED_PRECONDITION, "NEEDS_CODE", errors.NeedsCode),
+        (grpc.StatusCode.FAILED_PRECONDITION, "NOTHING_TO_COPY", errors.FailedPrecondition),
+        (grpc.StatusCode.NOT_FOUND, "SUBGRAPH_NOT_FOUND", errors.NotFound),
+        (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_UPDATE", errors.InvalidRequest),
+        (grpc.StatusCode.ABORTED, "HEAD_MOVED", errors.Aborted),
+    ],
+)
+async def test_what_a_caller_does_about_it_is_told_by_the_reason(
+    scripted: ScriptedServer, either: Either, code: grpc.StatusCode, reason: str, kind: type[errors.CheckpointdError]
+) -> None:
+    scripted.script.append(Failure(code, "it went wrong", reason))
+    with pytest.raises(errors.CheckpointdError) as raised:
+        await either.call("update_state", thread_id="t", supersteps=[])
+    assert (type(raised.value), raised.value.reason) == (kind, reason)
 
 
 async def test_a_list_fails_with_the_same_errors(scripted: ScriptedServer, either: Either) -> None:
