@@ -12,10 +12,11 @@ from tests.packaging.environments import ROOT, Environment
 
 @pytest.fixture(scope="session")
 def made() -> Iterator[Callable[[str], Environment]]:
-    """Gives the environments thin, langgraph, server and builder, made side by side, since pip mostly waits."""
+    """Gives the environments thin, cli, langgraph, server and builder, made side by side, since pip mostly waits."""
     requirements = {
         "server": f"{ROOT}[server]",
         "langgraph": f"{ROOT}[langgraph]",
+        "cli": f"{ROOT}[cli]",
         "thin": str(ROOT),
         "builder": "hatchling>=1.27",
     }
@@ -31,6 +32,12 @@ def made() -> Iterator[Callable[[str], Environment]]:
 def thin(made: Callable[[str], Environment]) -> Environment:
     """pip install ."""
     return made("thin")
+
+
+@pytest.fixture(scope="session")
+def with_cli(made: Callable[[str], Environment]) -> Environment:
+    """pip install '.[cli]'"""
+    return made("cli")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,222 @@
+"""What the command `checkpointd` can be told."""
+
+import argparse
+import math
+import os
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+
+SERVER_COMMANDS = {"serve": "run the server", "health": "ask a server whether it serves"}
+
+_EXIT_CODES = (
+    "exit codes: 0 done; 1 refused, failed or not found; 2 called wrongly; 3 no answer from the server; 130 interrupted"
+)
+_CHECKPOINT_HELP = "its id, or as much of the beginning or the end of it as no other has (at least 4 characters)"
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The options in a command line; `command` is the command's name. Ends the process when they make no sense."""
+    parser = argparse.ArgumentParser(
+        prog="checkpointd",
+        description="A checkpoint server for graph processes, and what looks into it.",
+        epilog=_EXIT_CODES,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"checkpointd {version('checkpointd')}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
+    for name, purpose in SERVER_COMMANDS.items():
+        commands.add_parser(name, help=purpose)
+    for name, (purpose, description, add_options) in _COMMANDS.items():
+        command = commands.add_parser(
+            name, help=purpose, description=description, epilog=_EXIT_CODES, allow_abbrev=False
+        )
+        add_options(command)
+        _add_common_options(command)
+    if words and words[0].startswith("-") and words[0] not in ("-h", "--help", "--version"):
+        # Without what follows, which argparse would quote as the command: it may be anything.
+        parser.error(f"no such option: {words[0].partition('=')[0]}; a command's options come after its name")
+    return parser.parse_args(words)
+
+
+def _add_common_options(command: argparse.ArgumentParser) -> None:
+    common = command.add_argument_group("which server, and how to print")
+    common.add_argument(
+        "--server",
+        default=os.environ.get("CHECKPOINTD_SERVER", "127.0.0.1:50051"),
+        metavar="HOST:PORT",
+        help="the server to ask. Default: 127.0.0.1:50051. [CHECKPOINTD_SERVER]",
+    )
+    common.add_argument(
+        "--tenant",
+        default=os.environ.get("CHECKPOINTD_TENANT", "default"),
+        metavar="NAME",
+        help="whose threads. Default: default. [CHECKPOINTD_TENANT]",
+    )
+    common.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="how long to wait for an answer, and to try again while no server is there. Default: 10.",
+    )
+    common.add_argument(
+        "--json",
+        action="store_true",
+        help="print JSON with nothing left out: one document, or one on each line where the answer is a list",
+    )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise ValueError
+    return seconds
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if not 0 < count < 1 << 31:
+        raise ValueError
+    return count
+
+
+# How argparse names them where it says that a value is none.
+_seconds.__name__ = "number of seconds"
+_count.__name__ = "count"
+
+
+def _add_thread(command: argparse.ArgumentParser) -> None:
+    command.add_argument("thread", metavar="THREAD", help="the thread's id")
+
+
+def _add_namespace(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--namespace", default="", metavar="NS", help="that of a subgraph's call. Default: the root graph's."
+    )
+    command.add_argument(
+        "--graph",
+        metavar="NAME",
+        help="read the thread as one of this registered graph. Default: the graph that wrote it.",
+    )
+
+
+def _add_limit(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument(
+        "--limit", type=_count, metavar="N", help=f"at most N {what}. Default: 100; with --json, all there are."
+    )
+
+
+def _add_yes(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--yes", action="store_true", help="do not ask first; needed where there is no terminal")
+
+
+def _threads(command: argparse.ArgumentParser) -> None:
+    _add_limit(command, "threads")
+    command.add_argument("--prefix", default="", metavar="TEXT", help="only threads whose id begins with this")
+    command.add_argument(
+        "--order",
+        choices=("updated", "id"),
+        help="updated: the one that changed last first. id: by id, which misses no thread however they change "
+        "meanwhile. Default: updated; with --json, id.",
+    )
+
+
+def _state(command: argparse.ArgumentParser) -> None:
+    _add_thread(command)
+    _add_namespace(command)
+    command.add_argument("--checkpoint", metavar="ID", help=f"{_CHECKPOINT_HELP}. Default: the head, as it is now.")
+    command.add_argument("--subgraphs", action="store_true", help="the states of the graphs that its tasks call too")
+
+
+def _history(command: argparse.ArgumentParser) -> None:
+    _add_thread(command)
+    _add_namespace(command)
+    _add_limit(command, "checkpoints, those that were committed last")
+
+
+def _diff(command: argparse.ArgumentParser) -> None:
+    _add_thread(command)
+    command.add_argument("before", metavar="CHECKPOINT_A", help=f"the one checkpoint: {_CHECKPOINT_HELP}")
+    command.add_argument("after", metavar="CHECKPOINT_B", help="the other one, likewise")
+    _add_namespace(command)
+
+
+def _update(command: argparse.ArgumentParser) -> None:
+    _add_thread(command)
+    command.add_argument(
+        "values",
+        metavar="JSON",
+        help="a JSON object of values by key of the state; null for none; anything else is the new state of a graph "
+        "whose state is one bare value. - reads it from the standard input, @FILE from a file.",
+    )
+    _add_namespace(command)
+    command.add_argument(
+        "--as-node", default="", metavar="NODE", help="the node that is said to have written it. Default: the last."
+    )
+    command.add_argument(
+        "--goto",
+        nargs="*",
+        metavar="NODE",
+        help="where that node leads to, for one with conditional edges; without a NODE, nowhere",
+    )
+    command.add_argument(
+        "--checkpoint",
+        default="",
+        metavar="ID",
+        help=f"the checkpoint to build on, which makes a fork of it if it is not the head: {_CHECKPOINT_HELP}",
+    )
+    command.add_argument(
+        "--expect-head",
+        metavar="ID",
+        help="change nothing unless this is the head; '' for: unless there is none",
+    )
+
+
+def _delete(command: argparse.ArgumentParser) -> None:
+    command.add_argument("threads", nargs="+", metavar="THREAD", help="a thread's id")
+    _add_yes(command)
+
+
+def _copy(command: argparse.ArgumentParser) -> None:
+    command.add_argument("source", metavar="SOURCE", help="the thread to copy")
+    command.add_argument("target", metavar="TARGET", help="the id of the copy")
+
+
+def _prune(command: argparse.ArgumentParser) -> None:
+    command.add_argument("threads", nargs="+", metavar="THREAD", help="a thread's id")
+    command.add_argument(
+        "--strategy",
+        choices=("keep-latest", "delete"),
+        default="keep-latest",
+        help="keep-latest: leave the head of each namespace. delete: leave nothing. Default: %(default)s.",
+    )
+    _add_yes(command)
+
+
+_COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
+    "threads": ("list threads", "List the tenant's threads.", _threads),
+    "state": (
+        "show the state of a thread",
+        "Show the state of a thread: its values, what runs next, what it waits for.",
+        _state,
+    ),
+    "history": (
+        "show the history of a thread as a tree",
+        "Show the checkpoints of a thread, the first on top, each below the one that it was made from. Forks branch "
+        "off; the branch that was committed to last goes on straight. With --json, newest commit first.",
+        _history,
+    ),
+    "diff": (
+        "compare two checkpoints of a thread",
+        "Compare the states at two checkpoints of a thread, channel by channel.",
+        _diff,
+    ),
+    "update": (
+        "change the state of a thread",
+        "Change the state of a thread as if a node of its graph had written it: a new checkpoint is made.",
+        _update,
+    ),
+    "delete": ("delete threads", "Delete threads with everything in them.", _delete),
+    "copy": ("copy a thread", "Copy a thread, complete, to another id.", _copy),
+    "prune": ("remove old checkpoints of threads", "Remove old checkpoints of threads.", _prune),
+}

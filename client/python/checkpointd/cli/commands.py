@@ -1,0 +1,56 @@
+"""From a command line that was understood to its command's exit code."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+from checkpointd.cli import diff, history, ids, removal, state, threads, update
+from checkpointd.cli.printing import Printer
+from checkpointd.client import CheckpointdError, Client, DeadlineExceeded, InvalidRequest, Unavailable
+
+_COMMANDS: dict[str, Callable[[Client, argparse.Namespace, Printer], int]] = {
+    "threads": threads.run,
+    "state": state.run,
+    "history": history.run,
+    "diff": diff.run,
+    "update": update.run,
+    "delete": removal.delete,
+    "copy": threads.copy,
+    "prune": removal.prune,
+}
+
+_FAILED, _CALLED_WRONGLY, _NO_ANSWER = 1, 2, 3
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what the options say, and return the exit code."""
+    printer = Printer(as_json=options.json)
+    logging.basicConfig(format="checkpointd: %(message)s", level=logging.WARNING)
+    try:
+        with Client(options.server, tenant=options.tenant, timeout=options.timeout) as client:
+            code = _COMMANDS[options.command](client, options, printer)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our answer has seen enough. What is left in the buffer must not be tried again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (CheckpointdError, ids.Ambiguous, update.NotUnderstood) as error:
+        printer.note(str(error))
+        return _code_of(error)
+    except OSError as error:  # a full disk under the standard output
+        printer.note(f"can't print the answer: {error.strerror}")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _FAILED
+    return code
+
+
+def _code_of(error: Exception) -> int:
+    if isinstance(error, Unavailable | DeadlineExceeded):
+        return _NO_ANSWER
+    if isinstance(error, update.NotUnderstood):
+        return _CALLED_WRONGLY
+    if isinstance(error, InvalidRequest) and error.reason == "INVALID_FIELD":
+        return _CALLED_WRONGLY
+    return _FAILED
