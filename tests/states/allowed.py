@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from langgraph._internal._typing import MISSING
@@ -10,8 +10,11 @@ from langgraph.channels import BinaryOperatorAggregate
 from langgraph.channels.delta import DeltaChannel
 from langgraph.errors import InvalidUpdateError
 from langgraph.pregel import Pregel
+from langgraph.pregel._read import PregelNode
 from langgraph.pregel.protocol import PregelProtocol
+from langgraph.pregel.remote import RemoteGraph
 from langgraph.types import StateSnapshot
+from pydantic import ValidationError
 
 from checkpointd.client.langgraph.snapshots import RemoteSnapshot, Unresolved
 
@@ -73,8 +76,44 @@ def _can_not_be_read(problem: Problem) -> bool:
 
 def _warnings(snapshot: RemoteSnapshot) -> list[str]:
     """Those of a snapshot and of the snapshots within it."""
-    inner = [task.state for task in snapshot.tasks if isinstance(task.state, RemoteSnapshot)]
-    return [*snapshot.warnings, *(warning for state in inner for warning in _warnings(state))]
+    return [warning for _, state in _within(None, snapshot) for warning in state.warnings]
+
+
+def _refuses_its_input(problem: Problem) -> bool:
+    coerced = problem.kind == "raised" and isinstance(problem.expected, ValidationError | TypeError)
+    return coerced and any(
+        _refuses(graph.nodes[task.name], snapshot)
+        for graph, snapshot in _within(problem.graph, problem.snapshot)
+        if isinstance(graph, Pregel)
+        for task in snapshot.tasks
+    )
+
+
+def _refuses(node: PregelNode, snapshot: RemoteSnapshot) -> bool:
+    """Whether a node can't take the state that the server shows."""
+    if node.mapper is None:
+        return False
+    try:
+        node.mapper({channel: snapshot.values[channel] for channel in node.channels if channel in snapshot.values})
+    except (ValidationError, TypeError):
+        return True
+    return False
+
+
+def _runs_elsewhere(problem: Problem) -> bool:
+    return problem.kind == "raised" and any(
+        isinstance(graph, RemoteGraph) and snapshot.metadata is None
+        for graph, snapshot in _within(problem.graph, problem.snapshot)
+    )
+
+
+def _within(graph: object, snapshot: RemoteSnapshot) -> Iterator[tuple[object, RemoteSnapshot]]:
+    """A snapshot and those within it, each with the graph that it is of."""
+    yield graph, snapshot
+    subgraphs = dict(graph.get_subgraphs()) if isinstance(graph, Pregel) else {}
+    for task in snapshot.tasks:
+        if isinstance(task.state, RemoteSnapshot):
+            yield from _within(subgraphs.get(task.name), task.state)
 
 
 def _not_described(problem: Problem) -> bool:
@@ -98,6 +137,18 @@ ALLOWED = (
         "two finished tasks wrote one channel that takes one value: LangGraph can't show the thread any more; the "
         "server shows the values before and warns",
         _can_not_be_read,
+    ),
+    Allowed(
+        "readable where a node refuses its input",
+        "the model or dataclass that a ready node takes its input as refuses the state: LangGraph can't show the "
+        "thread until that is mended; the server shows it",
+        _refuses_its_input,
+    ),
+    Allowed(
+        "a graph that runs elsewhere",
+        "for the state of a RemoteGraph LangGraph asks the server that runs it, and raises when that does not answer; "
+        "checkpointd has no checkpoints of it and says that there are none",
+        _runs_elsewhere,
     ),
     Allowed(
         "a warning about a namespace that the graph does not know",

@@ -1,9 +1,9 @@
 """The corpus: every graph with every scenario."""
 
-from tests.states.corpus import bare, flow, folding, mapping, nested, pauses, shapes
+from tests.states.corpus import bare, cached, coerced, elsewhere, flow, folding, mapping, nested, pauses, shapes
 from tests.states.corpus.playing import Build, Scenario, scenarios
 
-MODULES = (bare, flow, folding, mapping, nested, pauses, shapes)
+MODULES = (bare, cached, coerced, elsewhere, flow, folding, mapping, nested, pauses, shapes)
 
 SCENARIOS: list[Scenario] = scenarios()
 

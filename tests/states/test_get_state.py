@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from langchain_core.runnables import RunnableConfig
+from langgraph.pregel import Pregel
 from langgraph.types import StateSnapshot
 
 from checkpointd.client.langgraph import RemoteSaver
 from checkpointd.client.langgraph.snapshots import RemoteSnapshot
 from tests.states.allowed import ALLOWED, Expected
 from tests.states.comparing import Difference, Subgraph, Tally, compare
-from tests.states.corpus import wild
+from tests.states.corpus import coerced, wild
 from tests.states.corpus.playing import Graph, Play, Scenario
 from tests.states.graphs import SCENARIOS
 
@@ -40,6 +41,26 @@ def test_every_state_of_a_wild_thread_is_langgraphs(seed: int, saver: RemoteSave
 
     tally.count("wild threads")
     assert not differences(graph, saver, tally)
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [one for one in SCENARIOS if one.play.__module__ == coerced.__name__],
+    ids=lambda scenario: scenario.name,
+)
+def test_what_a_node_refuses_is_shown_as_if_it_took_it(scenario: Scenario, saver: RemoteSaver) -> None:
+    """Where LangGraph raises, the state is what it shows of the same thread when no node is choosy."""
+    graph = scenario.build(saver)
+    saver.register(graph)
+    scenario.play(Play(graph, THREAD))
+    lenient = scenario.build(saver)
+    for _, each in [("", lenient), *lenient.get_subgraphs(recurse=True)]:
+        assert isinstance(each, Pregel)
+        for node in each.nodes.values():
+            node.mapper = None
+    tally = Tally()
+    assert not differences(lenient, saver, tally)
+    assert not tally.allowed
 
 
 def differences(graph: Graph, saver: RemoteSaver, tally: Tally) -> str:

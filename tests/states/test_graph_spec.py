@@ -118,6 +118,13 @@ def test_branches() -> None:
     assert not any(node.opaque_writers for node in spec.nodes)
 
 
+def test_a_graph_that_runs_elsewhere_has_no_nodes() -> None:
+    called = node(spec_of("elsewhere"), "inside")
+    assert called.HasField("subgraph")
+    assert called.subgraph == specs.GraphSpec()
+    assert node(node(spec_of("elsewhere_within"), "inside").subgraph, "inside").subgraph == specs.GraphSpec()
+
+
 def test_inputs_and_managed_values() -> None:
     spec = spec_of("managed")
     assert list(spec.managed) == ["last", "left"]
