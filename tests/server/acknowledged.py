@@ -68,13 +68,7 @@ class Putters:
         with grpc.insecure_channel(address) as channel:
             stub = CheckpointsStub(channel)
             for number, names in enumerate(self.acknowledged):
-                found = {}
-                for answer in stub.ListCheckpoints(ListCheckpointsRequest(thread_id=f"t{number}")):
-                    entry = answer.checkpoint_tuple
-                    found[entry.checkpoint.id] = (
-                        entry.checkpoint.channel_values["a"].data.decode(),
-                        [pending.write.value.data.decode() for pending in entry.pending_writes],
-                    )
+                found = _stored(stub, f"t{number}")
                 lost += [f"t{number}/{name}" for name in names if found.get(name) != (name * 100, [name])]
         return lost
 
@@ -85,6 +79,28 @@ class Putters:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.finish()
+
+
+def _stored(stub: CheckpointsStub, thread_id: str) -> dict[str, tuple[str, list[str]]]:
+    """The values and the writes of a thread's checkpoints, as soon as the server can tell them."""
+    found: dict[str, tuple[str, list[str]]] = {}
+
+    def answered() -> bool:
+        try:
+            for answer in stub.ListCheckpoints(ListCheckpointsRequest(thread_id=thread_id)):
+                entry = answer.checkpoint_tuple
+                found[entry.checkpoint.id] = (
+                    entry.checkpoint.channel_values["a"].data.decode(),
+                    [pending.write.value.data.decode() for pending in entry.pending_writes],
+                )
+        except grpc.RpcError as error:
+            if error.code() != grpc.StatusCode.UNAVAILABLE:
+                raise
+            return False
+        return True
+
+    eventually(f"{thread_id} is listed", answered)
+    return found
 
 
 def listed(address: str, thread_id: str) -> list[str]:

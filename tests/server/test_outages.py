@@ -80,14 +80,25 @@ def test_a_killed_server_loses_nothing_acknowledged(tmp_path: Path) -> None:
 def test_a_killed_postgresql_of_its_own_comes_back(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "log", "--data-dir", str(tmp_path / "data")) as server:
         with Putters(server.address, retry=True) as putters:
+            killed = ""
             for _ in range(2):
+                # Processes of the one that was killed may go on answering for a moment.
+                eventually("another one runs", lambda: _postmaster(tmp_path) not in ("", killed))  # noqa: B023
                 putters.go_on()
-                postmaster = int((tmp_path / "data" / "postgres" / "postmaster.pid").read_text().split()[0])
-                psutil.Process(postmaster).kill()
+                killed = _postmaster(tmp_path)
+                psutil.Process(int(killed)).kill()
             putters.go_on()
         assert set(putters.failures) <= _AWAY
         assert putters.missing(server.address) == []
         assert "Traceback" not in server.log.read_text()
+
+
+def _postmaster(directory: Path) -> str:
+    """The process id of the server's own PostgreSQL; empty while there is none."""
+    try:
+        return (directory / "data" / "postgres" / "postmaster.pid").read_text().partition("\n")[0]
+    except FileNotFoundError:
+        return ""
 
 
 def _starts(postgres: TestPostgres) -> bool:
