@@ -60,6 +60,15 @@ _LIMITS: dict[str, tuple[int, int] | None] = {
     "GetStateHistoryRequest.checkpoint_ns": _NAMESPACE,
     "GetStateHistoryRequest.before_checkpoint_id": _MAYBE_CHECKPOINT,
     "GetStateHistoryRequest.checkpoint_id": _MAYBE_CHECKPOINT,
+    "UpdateStateRequest.thread_id": _THREAD,
+    "UpdateStateRequest.checkpoint_ns": _NAMESPACE,
+    "UpdateStateRequest.checkpoint_id": _MAYBE_CHECKPOINT,
+    "StateUpdate.as_node": (0, 1024),
+    "StateUpdate.task_id": (0, 255),
+    "ChannelWrites.channel": _CHANNEL,
+    "GotoTarget.node": _CHANNEL,
+    "Send.node": _CHANNEL,
+    "Precondition.expected_head": _MAYBE_CHECKPOINT,
     "GraphRef.hash": (1, 64),
     "GraphRef.name": (1, 255),
     "GetThreadRequest.thread_id": _THREAD,
@@ -76,6 +85,7 @@ _STRUCTURED = {
     "Metadata.json",
     "ListCheckpointsRequest.metadata_filter",
     "GetStateHistoryRequest.metadata_filter",
+    "UpdateStateRequest.metadata",
     "ListThreadsRequest.page_token",
 }
 
@@ -85,6 +95,7 @@ _MISSING = {
     "GetChannelHistory": "CHECKPOINT_NOT_FOUND",
     "GetState": "GRAPH_NOT_FOUND",
     "GetStateHistory": "GRAPH_NOT_FOUND",
+    "UpdateState": "GRAPH_NOT_FOUND",
     "GetThread": "THREAD_NOT_FOUND",
     "CopyThread": "THREAD_NOT_FOUND",
 }
