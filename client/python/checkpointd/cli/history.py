@@ -140,7 +140,7 @@ def _cells(row: tree.Row, step: _Step, short: dict[str, str]) -> tuple[Text, ...
     """A line's columns; the head is marked where no terminal is too narrow to show it."""
     return (
         Text.assemble(
-            (row.guides, "dim"),
+            (f"{row.guides}● ", "dim"),
             (clean(short[step.node.checkpoint_id]), "yellow"),
             (" ◀ head", "bold magenta") if row.place == 0 else "",
         ),

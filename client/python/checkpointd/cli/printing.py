@@ -4,7 +4,7 @@ import json
 import os
 import re
 import sys
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from rich.console import Console
 from rich.text import Text
@@ -42,12 +42,9 @@ class Printer:
         if sys.stderr is not None and hasattr(sys.stderr, "reconfigure"):
             sys.stderr.reconfigure(errors="backslashreplace")
         width = None if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit() else _UNBOUNDED
-        self.console = _Pipe(width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
-
-    @property
-    def is_bounded(self) -> bool:
-        """Whether lines have to fit a width."""
-        return self.console.width < _UNBOUNDED
+        # rich takes NO_COLOR by its word and still prints bold; who sets it wants plain text.
+        colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+        self.console = _Pipe(width=width, color_system=colours, markup=False, highlight=False, emoji=False)
 
     def document(self, document: Any) -> None:
         """Print one JSON document, in one line."""

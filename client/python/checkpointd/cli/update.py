@@ -48,7 +48,7 @@ def run(client: Client, options: argparse.Namespace, printer: Printer) -> int:
 
 
 def _read(given: str) -> Any:
-    where = "JSON"
+    where = "the argument"
     try:
         if given == "-":
             where = "what came on the standard input"
