@@ -14,7 +14,8 @@ from checkpointd.engine.reads import Held, Reads
 from checkpointd.engine.replay import replayed_histories
 from checkpointd.engine.sql import STATEMENTS
 from checkpointd.engine.state import metadata, namespaces
-from checkpointd.engine.state.update import Place, update
+from checkpointd.engine.state.next_checkpoint import Place
+from checkpointd.engine.state.update import update
 from checkpointd.engine.tuples import checkpoint_tuples
 from checkpointd.engine.update_request import check
 from checkpointd.v1.checkpoints_pb2 import CheckpointPut

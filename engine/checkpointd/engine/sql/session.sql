@@ -7,11 +7,14 @@ SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('sync
 
 -- name: serving_session
 -- Statements are planned once, and none gains from a plan for its particular parameters, from a sequential scan (a plan
--- made while the tables were small would keep it), or from JIT. A server that freezes or is cut off in the middle of a
--- change must not hold a thread for long, nor may who waits for it.
+-- made while the tables were small would keep it), or from JIT. Nor from a sort where an index has the order: a session
+-- that knew the primary key's index when it was small takes it for cheaper still than checkpoints_by_seq, and would read
+-- and sort a whole namespace to find its head. A server that freezes or is cut off in the middle of a change must not
+-- hold a thread for long, nor may who waits for it.
 {{session}};
 SET plan_cache_mode = force_generic_plan;
 SET enable_seqscan = off;
+SET enable_sort = off;
 SET jit = off;
 SET idle_in_transaction_session_timeout = '10s';
 SET lock_timeout = '10s'

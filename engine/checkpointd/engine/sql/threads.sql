@@ -125,6 +125,9 @@ copied_writes AS (
 SELECT EXISTS (SELECT FROM source), EXISTS (SELECT FROM foreign_rows)
 
 -- name: threads_of_runs
-SELECT DISTINCT thread_id FROM checkpointd.checkpoints
-WHERE tenant = %(tenant)s AND run_id = ANY(%(run_ids)s) AND NOT hidden
-ORDER BY thread_id
+-- MATERIALIZED, so that the order is asked for outside, where it can't choose the index of all of the tenant's checkpoints.
+WITH found AS MATERIALIZED (
+    SELECT DISTINCT thread_id FROM checkpointd.checkpoints
+    WHERE tenant = %(tenant)s AND run_id = ANY(%(run_ids)s) AND NOT hidden
+)
+SELECT thread_id FROM found ORDER BY thread_id
