@@ -71,24 +71,24 @@ class Command:
         return Answer(done.returncode, done.stdout, done.stderr)
 
     def on_terminal(self, *words: str, typed: str = "", columns: int = 80, **settings: str) -> Answer:
-        """Run the command on a terminal of this width, on which `typed` is typed. All that is to be seen is `out`."""
+        """Run the command on a terminal of this width, `typed` being the answer to its question. `out` is all seen."""
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         with subprocess.Popen(
             [*COMMAND, *words],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
             env=self._environment | {"TERM": "xterm-256color"} | settings,
+            preexec_fn=lambda: os.login_tty(theirs),  # noqa: PLW1509 - Ctrl-C reaches only who owns the terminal
         ) as process:
             os.close(theirs)
-            os.write(ours, typed.encode())
             watchdog = threading.Timer(_TIMEOUT, process.kill)
             watchdog.start()
             seen = b""
             with contextlib.suppress(OSError):  # how a terminal ends
                 while chunk := os.read(ours, 1 << 16):
                     seen += chunk
+                    if typed and seen.endswith(b"[y/N] "):
+                        os.write(ours, typed.encode())
+                        typed = ""
             code = process.wait()
             watchdog.cancel()
         os.close(ours)

@@ -46,7 +46,7 @@ def test_forks(run: Run, saver: RemoteSaver) -> None:
     for _ in range(2):
         graph.invoke(None, wish.config)
     graph.invoke({"messages": [("human", "bye")]}, config("t"))
-    title, *lines = run("history", "t").lines
+    _, *lines = run("history", "t").lines
     branch = ["│ ● step 3 loop end"]
     assert shape(lines) == [
         "● step -1 input next: __start__",
