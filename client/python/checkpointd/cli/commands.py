@@ -8,7 +8,15 @@ from collections.abc import Callable
 
 from checkpointd.cli import diff, history, ids, removal, state, threads, update
 from checkpointd.cli.printing import Printer
-from checkpointd.client import CheckpointdError, Client, DeadlineExceeded, InvalidRequest, Unavailable
+from checkpointd.client import (
+    CheckpointdError,
+    Client,
+    DeadlineExceeded,
+    GraphUnknown,
+    InvalidRequest,
+    NeedsCode,
+    Unavailable,
+)
 
 _COMMANDS: dict[str, Callable[[Client, argparse.Namespace, Printer], int]] = {
     "threads": threads.run,
@@ -37,13 +45,22 @@ def run(options: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (CheckpointdError, ids.Ambiguous, update.NotUnderstood) as error:
-        printer.note(str(error))
+        printer.note(f"{error}{_hint(error)}")
         return _code_of(error)
     except OSError as error:  # a full disk under the standard output
         printer.note(f"can't print the answer: {error.strerror}")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED
     return code
+
+
+def _hint(error: Exception) -> str:
+    """Which option does what the server asks for."""
+    if isinstance(error, GraphUnknown):
+        return "; here: --graph NAME"
+    if isinstance(error, NeedsCode) and error.metadata.get("field", "").endswith(".goto"):
+        return "; here: --goto NODE ..., or --goto alone"
+    return ""
 
 
 def _code_of(error: Exception) -> int:
