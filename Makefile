@@ -8,7 +8,7 @@ STUBS := protos/gen/python
 
 .PHONY: help
 help: ## show this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # What serving needs, and what developing needs on top. A stamp makes the second call cheap.
 $(VENV)/.serve: pyproject.toml
@@ -33,6 +33,10 @@ serve: $(VENV)/.serve ## start a server on 127.0.0.1:50051 with a PostgreSQL of 
 .PHONY: test
 test: $(VENV)/.dev ## run all tests against real servers and a real PostgreSQL
 	$(BIN)/python -m pytest
+
+.PHONY: bench-state
+bench-state: $(VENV)/.dev ## measure what the state of a long thread costs beside a short one's
+	$(BIN)/python -m bench.state
 
 .PHONY: lint
 lint: $(VENV)/.dev ## style, types and import contracts
