@@ -78,6 +78,56 @@ def test_a_choice_that_only_code_can_make(run: Run, saver: RemoteSaver) -> None:
     assert graph.get_state(config("t")).next == ()
 
 
+def test_chat_messages(run: Run, saver: RemoteSaver) -> None:
+    graph = chat(saver)
+    graph.invoke({"messages": [("human", "play a waltz")]}, config("t"))
+    given = [
+        "bye",
+        {"role": "assistant", "content": "", "id": "a", "tool_calls": [{"name": "f", "args": {"x": 1}, "id": "1"}]},
+        {"type": "tool", "content": [{"type": "text", "text": "done"}], "tool_call_id": "1"},
+        {"type": "remove", "id": "answer"},
+        {"role": "system", "content": "be nice"},
+    ]
+    words = ("--messages", "messages", "--as-node", "action")
+    assert run("update", "t", json.dumps({"messages": given}), *words).code == 0
+    messages = graph.get_state(config("t")).values["messages"]
+    assert [(message.type, message.text) for message in messages] == [
+        ("human", "play a waltz"),
+        ("ai", ""),
+        ("ai", "it plays"),
+        ("human", "bye"),
+        ("ai", ""),
+        ("tool", "done"),
+        ("system", "be nice"),
+    ]
+    assert messages[4].tool_calls == [{"name": "f", "args": {"x": 1}, "id": "1", "type": "tool_call"}]
+    assert all(message.id for message in messages)
+    assert graph.invoke(None, config("t"))["messages"][-1].text == "Enjoy!"
+    assert run("update", "t", '{"messages": {"role": "user", "content": "one"}}', *words).code == 0
+    assert graph.get_state(config("t")).values["messages"][-1].text == "one"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "1",
+        "[null]",
+        '{"role": "nobody", "content": ""}',
+        '{"role": "user"}',
+        '{"role": ["user"], "content": ""}',
+        '{"type": "remove"}',
+        '{"type": "tool", "content": "x"}',
+        f'{{"role": "user", "content": "", "x": {10**99}}}',
+    ],
+)
+def test_what_is_no_chat_message(run: Run, given: str) -> None:
+    answer = run("update", "t", f'{{"messages": {given}}}', "--messages", "messages")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("checkpointd: --messages messages: ")
+    answer = run("update", "t", given, "--messages", "other")
+    assert (answer.code, answer.out) == (2, "")
+
+
 def test_an_update_of_a_subgraph(run: Run, saver: RemoteSaver) -> None:
     graph = asking(saver)
     graph.invoke({"log": ["in"]}, config("t"))
