@@ -1,6 +1,7 @@
 """States are read in one round trip where one will do, and answered in words where they can't be told."""
 
 import json
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -71,23 +72,51 @@ async def test_a_thread_without_checkpoints_is_empty(engine: Engine) -> None:
     assert not (await _state(engine, checkpoint_id="")).exists
 
 
-async def test_the_head_takes_one_round_trip(engine: Engine, database_url: str, postgres: TestPostgres) -> None:
-    await _store(engine, _put(0, x=0, to=None), _put(1, x=1, to=None))
+@pytest.fixture
+async def logged(
+    engine: Engine, database_url: str, postgres: TestPostgres
+) -> AsyncIterator[tuple[Engine, StatementLog]]:
+    """An engine on the same database whose statements are logged. Connections made before the log began are not."""
     log = StatementLog(database_url, postgres.log_file)
-    # Connections made before the log began don't write to it.
     fresh = Engine(Database(database_url))
     await fresh.open()
     try:
         log.take()
-        for _ in range(2):  # without the description in memory, and with it
-            assert loaded((await _state(fresh)).values["x"]) == 1
-            assert len(log.take()) == 1
-        assert loaded((await _state(fresh, checkpoint_id=_IDS[0])).values["x"]) == 0
-        assert len(log.take()) == 1
-        await _state(fresh, subgraphs=True)
-        assert len(log.take()) == 3
+        yield fresh, log
     finally:
         await fresh.close()
+
+
+async def test_the_head_takes_one_round_trip(engine: Engine, logged: tuple[Engine, StatementLog]) -> None:
+    await _store(engine, _put(0, x=0, to=None), _put(1, x=1, to=None))
+    fresh, log = logged
+    for _ in range(2):  # without the description in memory, and with it
+        assert loaded((await _state(fresh)).values["x"]) == 1
+        assert len(log.take()) == 1
+    assert loaded((await _state(fresh, checkpoint_id=_IDS[0])).values["x"]) == 0
+    assert len(log.take()) == 1
+
+
+async def test_each_namespace_within_takes_one_more(engine: Engine, logged: tuple[Engine, StatementLog]) -> None:
+    await _store(engine, _put(0, x=0, to=None))
+    fresh, log = logged
+    await _state(fresh, subgraphs=True)
+    assert len(log.take()) == 3, "also where there is nothing"
+    (first, _) = (await _state(engine)).tasks
+    await _store(
+        engine, _put(1, ns=first.subgraph.checkpoint_ns, x="inner", to=None), _put(2, ns="b", x="kept", to=None)
+    )
+    log.take()
+    made = await _state(fresh, subgraphs=True)
+    assert [loaded(task.subgraph_state.values["x"]) for task in made.tasks] == ["inner", "kept"]
+    assert len(log.take()) == 3
+
+
+async def test_what_is_stored_as_changes_takes_one_more(engine: Engine, logged: tuple[Engine, StatementLog]) -> None:
+    await _store(engine, _put(0, x=0), _put(1, log=None))
+    fresh, log = logged
+    assert loaded((await _state(fresh)).values["log"]) == []
+    assert len(log.take()) == 2
 
 
 async def test_a_channel_that_is_stored_as_changes(engine: Engine) -> None:
