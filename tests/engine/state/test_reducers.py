@@ -4,7 +4,7 @@ import operator
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -181,12 +181,61 @@ def test_a_message_without_an_id_gets_one() -> None:
 
 @pytest.mark.parametrize(
     "right",
-    ["text", ("user", "text"), {"role": "user", "content": "x"}, AIMessageChunk(content="x", id="1"), [Decimal(1)]],
+    [
+        "text",
+        ["one", "two"],
+        [("user", "text"), ("ai", "")],
+        {"role": "user", "content": "x"},
+        {"type": "human", "content": ["x", {"type": "text", "text": "y"}], "id": "1", "name": "n"},
+        [{"role": "assistant", "content": "x"}, {"role": "developer", "content": "y"}],
+        {"role": "tool", "content": "x", "tool_call_id": "1"},
+        {"role": "ai", "content": "", "tool_calls": [{"name": "f", "args": {"a": 1}, "id": "1"}], "id": None},
+        [HumanMessage("x", id="1"), {"role": "remove", "content": "", "id": "1"}],
+    ],
     ids=repr,
 )
-def test_other_forms_of_messages_are_opaque(right: Any) -> None:
+def test_messages_in_other_forms(right: Any) -> None:
+    expected = cast(list[AnyMessage], add_messages([], right))
+    made = loaded(_reduced("ADD_MESSAGES", [], right))
+    assert [_but_for_id(message) for message in made] == [_but_for_id(message) for message in expected]
+    assert all(uuid.UUID(message.id) for message in made if message.id != "1")
+    expected = _messages_delta_reducer([], [right])
+    made = loaded(values.encode(messages_delta([], [values.decode(dumped(right))])))
+    assert [_but_for_id(message) for message in made] == [_but_for_id(message) for message in expected]
+
+
+def _but_for_id(message: AnyMessage) -> tuple[type, dict[str, Any]]:
+    """A message but for an id that was made up."""
+    made = message.model_dump()
+    return type(message), {name: value for name, value in made.items() if name != "id" or value == "1"}
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        ("user", "text"),
+        AIMessageChunk(content="x", id="1"),
+        [Decimal(1)],
+        {"role": "user", "content": "x", "example": True},
+        {"role": "ai", "content": "x", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}, "id": "1"}]},
+        {"role": "user", "content": 5},
+        {"role": "user", "content": "x", "id": 5},
+    ],
+    ids=repr,
+)
+def test_forms_of_messages_that_need_code(right: Any) -> None:
     with pytest.raises(Opaque):
         _reduced("ADD_MESSAGES", [], right)
+
+
+@pytest.mark.parametrize(
+    "right", [{"role": "nobody", "content": "x"}, {"role": "user"}, {"content": "x"}, {"role": "tool", "content": ""}]
+)
+def test_what_is_no_message(right: Any) -> None:
+    with pytest.raises(Refused):
+        _reduced("ADD_MESSAGES", [], right)
+    with pytest.raises((ValueError, KeyError)):
+        add_messages([], right)
 
 
 def test_none_is_no_message() -> None:

@@ -1,16 +1,14 @@
 """Channels that are stored as changes, in an update: message ids before they are stored, and when a snapshot is due
 (langgraph.pregel._checkpoint, create_checkpoint_plan_for_update_state_api)."""
 
-import uuid
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from checkpointd.engine.state import values
 from checkpointd.engine.state.channels import Channel
 from checkpointd.engine.state.errors import Opaque
-from checkpointd.engine.state.messages import is_message
+from checkpointd.engine.state.messages import identified
 from checkpointd.engine.state.task_status import Written
-from checkpointd.engine.state.values import Ext
 from checkpointd.v1.core_pb2 import Value
 from checkpointd.v1.graph_pb2 import GraphSpec, ReducerKind
 
@@ -86,37 +84,24 @@ def with_message_ids(spec: GraphSpec, written: list[Written]) -> list[Written]:
         for channel in spec.channels
         if channel.WhichOneof("kind") == "delta"
     }
-    return [(name, _with_ids(value, empty_too=strict[name]) if name in strict else value) for name, value in written]
+    return [(name, _with_ids(value, strict=strict[name]) if name in strict else value) for name, value in written]
 
 
-def _with_ids(value: Value, *, empty_too: bool) -> Value:
+def _with_ids(value: Value, *, strict: bool) -> Value:
     """A write with ids. What can't be looked into holds no message that the server could give one."""
     try:
         data = values.decode(value)
-        given = _identified(data, empty_too=empty_too)
+        given = _identified(data, strict=strict)
         return value if given is data else values.encode(given, value)
     except Opaque:
         return value
 
 
-def _identified(data: Any, *, empty_too: bool) -> Any:
-    if isinstance(data, list):
-        items = [_identified(item, empty_too=empty_too) if isinstance(item, Ext) else item for item in data]
-        return data if all(new is old for new, old in zip(items, data, strict=True)) else items
-    if isinstance(data, Ext):
-        return _identified_object(data, empty_too=empty_too)
-    return data
-
-
-def _identified_object(data: Ext, *, empty_too: bool) -> Ext:
+def _identified(data: Any, *, strict: bool) -> Any:
     if (content := values.overwrite_content(data)) is not None:
-        given = _identified(content[0], empty_too=empty_too)
+        given = _identified(content[0], strict=strict)
         return data if given is content[0] else values.overwrite_of(data, given)
-    if not is_message(data):
-        return data
-    module, name, fields, rest = values.model(data)
-    found = fields.get("id")
-    if found is not None and (found or not empty_too):
-        return data
-    fields["id"] = str(uuid.uuid4())
-    return values.model_of(module, name, fields, rest)
+    if isinstance(data, list):
+        items = [identified(item, strict=strict) for item in data]
+        return data if all(new is old for new, old in zip(items, data, strict=True)) else items
+    return identified(data, strict=strict)

@@ -1,7 +1,7 @@
 """Merging lists of messages (langgraph.graph.message and langgraph.pregel._messages), on decoded values.
 
 A message is a pydantic object of which only the fields `id` and `type` are read. It is passed on as its bytes, unless
-it lacks an id and gets one. Other forms that LangGraph takes for messages (text, pairs, objects) need its code: Opaque.
+it lacks an id and gets one. Other forms that LangGraph takes for messages become such objects first.
 """
 
 import uuid
@@ -11,6 +11,7 @@ from typing import Any
 
 from checkpointd.engine.state import values
 from checkpointd.engine.state.errors import Opaque, Refused
+from checkpointd.engine.state.message_forms import message_object, messages
 from checkpointd.engine.state.values import Ext
 
 _REMOVE_ALL = "__remove_all__"
@@ -26,6 +27,7 @@ class _Message:
 
 
 def _message(data: Any, *, chunks: bool) -> _Message:
+    data = message_object(data)
     _, _, fields, _ = values.model(data)
     kind, message_id = fields.get("type"), fields.get("id")
     is_chunk = isinstance(kind, str) and kind.endswith("MessageChunk")
@@ -34,20 +36,24 @@ def _message(data: Any, *, chunks: bool) -> _Message:
     return _Message(data, message_id, kind == "remove")
 
 
-def is_message(data: Any) -> bool:
-    """Whether data is a message object that the server knows."""
+def identified(data: Any, *, strict: bool) -> Any:
+    """A message with an id, made if it has none; anything else as it is. `strict`: other forms of messages become
+    message objects, and an empty id counts as none (_messages._message_with_id); else only message objects count."""
     try:
-        _message(data, chunks=True)
-    except Opaque:
-        return False
-    return True
+        message = _message(data, chunks=True) if strict or isinstance(data, Ext) else None
+    except (Opaque, Refused):
+        message = None
+    if message is None or (message.id is not None and (message.id or not strict)):
+        return data if message is None else message.data
+    module, name, fields, rest = values.model(message.data)
+    return values.model_of(module, name, {**fields, "id": str(uuid.uuid4())}, rest)
 
 
 def _with_id(data: Any) -> _Message:
     message = _message(data, chunks=False)
     if message.id is not None:
         return message
-    module, name, fields, rest = values.model(data)
+    module, name, fields, rest = values.model(message.data)
     fields["id"] = str(uuid.uuid4())
     return _Message(values.model_of(module, name, fields, rest), fields["id"], message.removes)
 
@@ -56,8 +62,8 @@ def add_messages(left: Any, right: Any) -> list[Ext]:
     """`add_messages(left, right)`: appends, replaces what has the same id, removes what a RemoveMessage names."""
     if left is None or right is None:
         raise Refused("can't merge messages with None")
-    ours = [_with_id(data) for data in (left if isinstance(left, list) else [left])]
-    theirs = [_with_id(data) for data in (right if isinstance(right, list) else [right])]
+    ours = [_with_id(data) for data in messages(left)]
+    theirs = [_with_id(data) for data in messages(right)]
     for place in reversed(range(len(theirs))):
         if theirs[place].removes and theirs[place].id == _REMOVE_ALL:
             return [message.data for message in theirs[place + 1 :]]
@@ -82,7 +88,7 @@ def messages_delta(state: Any, writes: Sequence[Any]) -> list[Ext]:
     """`_messages_delta_reducer(state, writes)`: like add_messages for many writes at once, and more forgiving."""
     if not isinstance(state, list):
         raise Opaque("is no list of messages")
-    flat = [data for write in writes for data in (write if isinstance(write, list) else [write])]
+    flat = [data for write in writes for data in messages(write)]
     merged: list[Ext | None] = []
     places: dict[str, int] = {}
     for data in state:

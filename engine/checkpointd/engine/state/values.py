@@ -77,6 +77,8 @@ def encode(data: Any, *like: Value) -> Value:
             text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
         except RecursionError:
             raise Opaque("is nested too deeply") from None
+        except TypeError:  # an object has come into it
+            return Value(encoding="msgpack", data=pack(data))
         return Value(encoding="json", data=text.encode(errors="replace"))
     return Value(encoding="msgpack", data=pack(data))
 
@@ -136,33 +138,39 @@ def unwrapped(value: Value) -> Value:
 
 def overwriting(value: Value) -> Value | None:
     """What an Overwrite writes, in any of its three forms; None for a value that is none (binop._get_overwrite)."""
-    if (extension := _extension(value)) is not None:
-        content = overwrite_content(extension)
-        return encode(content[0]) if content is not None else None
-    if _begins_as(value, _MAPS) or value.encoding == "json":
-        fields = decode(value)
-        if not isinstance(fields, dict):
-            return None
-        if len(fields) == 1 and _OVERWRITE in fields:
-            return encode(fields[_OVERWRITE], value)
-        if fields.get("type") == _OVERWRITE and "value" in fields:
-            return encode(fields["value"], value)
-    return None
+    data: Any = _extension(value)
+    if data is None and (_begins_as(value, _MAPS) or value.encoding == "json"):
+        data = decode(value)
+    content = overwrite_content(data)
+    if content is None:
+        return None
+    return encode(content[0]) if isinstance(data, Ext) else encode(content[0], value)
 
 
-def overwrite_content(data: Ext) -> tuple[Any] | None:
-    """What LangGraph's class Overwrite holds; None for an object of another class."""
-    if data.code == _FIELDS:
+def overwrite_content(data: Any) -> tuple[Any] | None:
+    """What a decoded Overwrite holds; None for data that is none."""
+    if isinstance(data, Ext) and data.code == _FIELDS:
         module, name, fields = constructed(data, _FIELDS)
         if (module, name) == ("langgraph.types", "Overwrite") and isinstance(fields, dict) and "value" in fields:
             return (fields["value"],)
+    elif isinstance(data, dict) and (key := _overwrite_key(data)) is not None:
+        return (data[key],)
     return None
 
 
-def overwrite_of(data: Ext, content: Any) -> Ext:
-    """An Overwrite with another content."""
+def overwrite_of(data: Any, content: Any) -> Any:
+    """A decoded Overwrite with another content."""
+    if isinstance(data, dict):
+        return {**data, _overwrite_key(data): content}
     module, name, fields, *rest = _unpack(data.data)
     return Ext(_FIELDS, pack([module, name, {**fields, "value": content}, *rest]))
+
+
+def _overwrite_key(fields: dict[Any, Any]) -> str | None:
+    """Where an object that is an Overwrite has its content."""
+    if len(fields) == 1 and _OVERWRITE in fields:
+        return _OVERWRITE
+    return "value" if fields.get("type") == _OVERWRITE and "value" in fields else None
 
 
 def items(value: Value) -> list[Any]:
