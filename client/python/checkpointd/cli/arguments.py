@@ -32,10 +32,15 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         )
         add_options(command)
         _add_common_options(command)
+        command.set_defaults(parser=command)
     if words and words[0].startswith("-") and words[0] not in ("-h", "--help", "--version"):
         # Without what follows, which argparse would quote as the command: it may be anything.
         parser.error(f"no such option: {words[0].partition('=')[0]}; a command's options come after its name")
-    return parser.parse_args(words)
+    options, unknown = parser.parse_known_args(words)
+    if unknown:
+        # Not by `parser`, whose usage would not help.
+        options.parser.error(f"not understood: {' '.join(unknown)}")
+    return options
 
 
 def _add_common_options(command: argparse.ArgumentParser) -> None:
