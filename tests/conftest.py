@@ -1,15 +1,22 @@
 """Fixtures that all tests share: a running server, a PostgreSQL, and a tenant of one's own."""
 
 import itertools
+import os
 import re
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.postgres import TestPostgres, running_postgres
 from tests.server_process import ServerProcess
 
 _numbers = itertools.count()
+
+# The same examples every time, and no deadline; HYPOTHESIS_PROFILE=explore looks for others.
+hypothesis.settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+hypothesis.settings.register_profile("explore", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.fixture(scope="session")
