@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +48,12 @@ def test_help(run: Run, name: str) -> None:
     text = "\n".join(run(name, "--help", COLUMNS="200").lines)
     for word in ("--server", "CHECKPOINTD_SERVER", "--tenant", "--json", "exit codes: 0 done; 1 refused"):
         assert word in text
+
+
+def test_the_guide_has_every_command() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text()
+    named = re.findall(r"^\| `checkpointd ([a-z]+)[^`]*` \|", guide, re.MULTILINE)
+    assert named == list(COMMANDS)
 
 
 def test_the_version(run: Run) -> None:
