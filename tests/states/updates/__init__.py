@@ -1,0 +1,1 @@
+"""UpdateState against LangGraph: the same thread twice, updated with the graph and without, and compared."""
