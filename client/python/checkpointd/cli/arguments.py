@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
-SERVER_COMMANDS = {"serve": "run the server", "health": "ask a server whether it serves"}
+_SERVER_COMMANDS = {"serve": "run the server", "health": "ask a server whether it serves"}
 
 _EXIT_CODES = (
     "exit codes: 0 done; 1 refused, failed or not found; 2 called wrongly; 3 no answer from the server; 130 interrupted"
@@ -24,7 +24,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"checkpointd {version('checkpointd')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
-    for name, purpose in SERVER_COMMANDS.items():
+    for name, purpose in _SERVER_COMMANDS.items():
         commands.add_parser(name, help=purpose)
     for name, (purpose, description, add_options) in _COMMANDS.items():
         command = commands.add_parser(

@@ -1,6 +1,7 @@
 """Where the command `checkpointd` begins: what it needs is looked for before it is loaded.
 
-This module, and what it loads at its top, needs nothing but Python: the thin client alone can say what to install.
+This module, and what it loads first, needs nothing but Python: the thin client alone can say what to install. What the
+server does not need is not loaded for it.
 """
 
 import importlib
@@ -10,8 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from checkpointd.cli.arguments import SERVER_COMMANDS, parse
-
+_OF_THE_SERVER = ("serve", "health")
 _NEEDED = ("ormsgpack", "rich")
 
 
@@ -20,12 +20,11 @@ def main() -> int:
 
     0 done; 1 refused, failed or not found; 2 called wrongly; 3 no answer from the server; 130 interrupted.
     """
-    words = sys.argv[1:]
-    if words and words[0] in SERVER_COMMANDS:
-        return _serve()
-    # Nothing here needs tidying up, and gRPC would make a traceback of the exception.
+    # Nothing here needs tidying up. Loading takes a while, and gRPC would make a traceback of the exception; the server
+    # sees to its signals itself when it is loaded.
     signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
-    return _ask(words)
+    words = sys.argv[1:]
+    return _serve() if words and words[0] in _OF_THE_SERVER else _ask(words)
 
 
 def _serve() -> int:
@@ -36,6 +35,8 @@ def _serve() -> int:
 
 
 def _ask(words: Sequence[str]) -> int:
+    from checkpointd.cli.arguments import parse  # noqa: PLC0415 - not for the server
+
     options = parse(words)
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
         print(
