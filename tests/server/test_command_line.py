@@ -137,6 +137,7 @@ def test_the_command_line_wins_over_the_environment(tmp_path: Path, database_url
 def test_health(server: ServerProcess) -> None:
     answer = run("health", "--server", server.address)
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, f"{server.address} SERVING\n", "")
+    assert run("health", CHECKPOINTD_SERVER=server.address).stdout == answer.stdout
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "host.invalid:1"])

@@ -45,7 +45,10 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         description="Ask a running server whether it serves: exit code 0 if so, 1 if not.",
     )
     asking.add_argument(
-        "--server", default="127.0.0.1:50051", metavar="HOST:PORT", help="the server to ask. Default: %(default)s."
+        "--server",
+        default=os.environ.get("CHECKPOINTD_SERVER", "127.0.0.1:50051"),
+        metavar="HOST:PORT",
+        help="the server to ask. Default: 127.0.0.1:50051. [CHECKPOINTD_SERVER]",
     )
     asking.set_defaults(parser=asking, run=lambda options: health.run(options.server))
     return parser
