@@ -152,7 +152,7 @@ async def test_the_thread_remembers_the_graph_and_the_metadata(engine: Engine) -
     made = await _update(engine, request)
     snapshot = (await engine.states.get_state(TENANT, GetStateRequest(thread_id="t"))).snapshot
     assert (snapshot.config.checkpoint_id, loaded(snapshot.values["x"])) == (made, 1)
-    assert snapshot.metadata.json == '{"source": "update", "step": 0, "parents": {}, "by": "me"}'
+    assert snapshot.metadata.json == '{"source":"update","step":0,"parents":{},"by":"me"}'
     request = _request(x=dumped(2))
     request.ClearField("graph")
     assert await _update(engine, request) > made

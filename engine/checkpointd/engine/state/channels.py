@@ -169,6 +169,8 @@ class BarrierValue(Channel):
                     case _:
                         raise Opaque("is not a pair of names and whether it is finished")
             self._seen = list(held) if isinstance(held, list) else values.set_items(held)
+            if not all(isinstance(name, str) for name in self._seen):
+                raise Opaque("is not a set of names")
 
     def _complete(self) -> bool:
         return self._names == set(self._seen)

@@ -93,7 +93,7 @@ def _with_ids(value: Value, *, strict: bool) -> Value:
         data = values.decode(value)
         given = _identified(data, strict=strict)
         return value if given is data else values.encode(given, value)
-    except Opaque:
+    except (Opaque, RecursionError):  # Overwrites can be nested without end
         return value
 
 

@@ -7,6 +7,9 @@ from random import getrandbits
 # Ticks of 100 ns from the beginning of UUID's calendar to Unix's.
 _EPOCH = 0x01B21DD213814000
 
+# The last tick for which a UUID has bits.
+_LAST = (1 << 60) - 1
+
 
 def checkpoint_id(newest: str, step: int) -> str:
     """An id for a checkpoint: a UUIDv6, which sorts by time, greater than `newest` whatever the clocks say.
@@ -24,14 +27,15 @@ def checkpoint_id(newest: str, step: int) -> str:
 
 
 def _ticks(text: str) -> int | None:
-    """The time of a UUIDv6; None for any other id."""
+    """The time of a UUIDv6; None for any other id, and for one at the end of time, which nothing comes after."""
     try:
         number = uuid.UUID(text)
     except ValueError:
         return None
     if number.version != 6:
         return None
-    return (number.int >> 80) << 12 | (number.int >> 64) & 0x0FFF
+    ticks = (number.int >> 80) << 12 | (number.int >> 64) & 0x0FFF
+    return ticks if ticks < _LAST else None
 
 
 def update_task_id(base: str, place: int) -> str | None:

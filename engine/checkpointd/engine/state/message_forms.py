@@ -67,7 +67,8 @@ def message_object(data: Any) -> Ext:
 def _made(role: Any, given: dict[Any, Any]) -> Ext:
     kind = _ROLES.get(role) if isinstance(role, str) else None
     if kind is None:
-        raise Refused(f"is given a message of the role {role!r}; use one of {', '.join(_ROLES)}")
+        given_role = repr(role) if isinstance(role, str) else type(role).__name__
+        raise Refused(f"is given a message of the role {given_role}; use one of {', '.join(_ROLES)}")
     fields: dict[str, Any] = {
         "content": _content(kind, given.pop("content", None)),
         # LangChain notes which of two roles it was.

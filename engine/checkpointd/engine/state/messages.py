@@ -30,8 +30,9 @@ def _message(data: Any, *, chunks: bool) -> _Message:
     data = message_object(data)
     _, _, fields, _ = values.model(data)
     kind, message_id = fields.get("type"), fields.get("id")
-    is_chunk = isinstance(kind, str) and kind.endswith("MessageChunk")
-    if (kind not in _TYPES and not (chunks and is_chunk)) or not isinstance(message_id, str | None):
+    if not isinstance(kind, str) or not isinstance(message_id, str | None):
+        raise Opaque("holds an object that is no message")
+    if kind not in _TYPES and not (chunks and kind.endswith("MessageChunk")):
         raise Opaque(f"holds an object of the type {kind!r}, which is no message that the server knows")
     return _Message(data, message_id, kind == "remove")
 

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from checkpointd.engine.state.values import is_text
 from checkpointd.v1.core_pb2 import CheckpointTuple
 from checkpointd.v1.states_pb2 import StateConfig
 
 _COUNTERS = "counters_since_delta_snapshot"
+
+_MOST = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,14 @@ def origin(found: CheckpointTuple) -> Origin:
         return Origin()
     step, parents = told.get("step"), told.get("parents")
     return Origin(
-        step if isinstance(step, int) else -1,
+        step if _is_number(step) else -1,
         {ns: parent for ns, parent in _entries(parents) if is_text(ns) and is_text(parent)},
         step is not None,
         {} if parents is None else parents,
         {
             name: (counted[0], counted[1])
             for name, counted in _entries(told.get(_COUNTERS))
-            if is_text(name) and _is_count(counted)
+            if is_text(name) and isinstance(counted, list) and len(counted) == 2 and all(map(_is_number, counted))
         },
     )
 
@@ -52,11 +54,14 @@ def metadata_text(
     made: dict[str, Any] = {"source": source, "step": step, "parents": parents}
     if counters:
         made[_COUNTERS] = counters
-    return json.dumps({**made, **{key: more[key] for key in more if key not in made}}, ensure_ascii=False)
+    whole = {**made, **{key: more[key] for key in more if key not in made}}
+    # Without spaces, so that it is not longer than what the caller gave, which has a limit.
+    return json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
 
 
-def _is_count(data: Any) -> bool:
-    return isinstance(data, list) and [type(part) for part in data] == [int, int]
+def _is_number(data: Any) -> TypeGuard[int]:
+    """Whether data is a number that steps reach. Python can't even write one of more than 4300 digits."""
+    return isinstance(data, int) and abs(data) < _MOST
 
 
 def _entries(data: Any) -> list[tuple[Any, Any]]:

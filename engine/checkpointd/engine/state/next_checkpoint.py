@@ -116,10 +116,16 @@ class Checkpoints:
     def _store_writes(self, base: Base, ops: Sequence[WritesPut]) -> None:
         """Keep the writes on the base, where walks through history read them. Those on a checkpoint that others have
         built on would be read for them too: then the new checkpoint holds the channels whole instead."""
-        if base.superseded:
-            names = deltas.delta_channels(self._place.spec)
-            base.forked |= {write.channel for op in ops for write in op.writes if write.channel in names}
-        else:
+        names = deltas.delta_channels(self._place.spec)
+        # A write whose place is taken is not stored either.
+        taken = {(pending.task_id, pending.write.idx) for pending in base.found.pending_writes}
+        for op in ops:
+            places = {(op.task_id, write.idx): write.channel for write in op.writes}
+            base.forked |= {
+                channel for place, channel in places.items() if channel in names and (base.superseded or place in taken)
+            }
+            taken |= places.keys()
+        if not base.superseded:
             self.ops.extend(op for op in ops if op.writes)
 
     def _add_values(
@@ -135,15 +141,19 @@ class Checkpoints:
         bumped: dict[str, tuple[str | None, str]] = {}
         for name, channel in channels.items():
             version = made.channel_versions.get(name)
-            if name in snapshots:
-                if channel.unresolved or not channel.available():
-                    raise NeedsCode(at, f"needs the whole value of channel {name!r}, whose reducer is the graph's own")
-                if version is None or version == before.channel_versions.get(name):
-                    following = successor(version, self._place.style)
-                    bumped[name] = (version, following)
-                    made.channel_versions[name] = following
-                made.channel_values[name].CopyFrom(values.wrapped(channel.value()))
-            elif version is not None and (stored := channel.stored()) is not None:
+            if name in snapshots and (channel.unresolved or not channel.available()):
+                raise NeedsCode(at, f"needs the whole value of channel {name!r}, whose reducer is the graph's own")
+            try:
+                if name not in snapshots:
+                    stored = channel.stored() if version is not None else None
+                else:
+                    stored = values.wrapped(channel.value())
+                    if version is None or version == before.channel_versions.get(name):
+                        made.channel_versions[name] = following = successor(version, self._place.style)
+                        bumped[name] = (version, following)
+            except Opaque as problem:
+                raise NeedsCode(at, f"can't store channel {name!r} without the graph's code: it {problem}") from None
+            if stored is not None:
                 made.channel_values[name].CopyFrom(stored)
         if bumped:
             mark_bumps(self._place.spec, seen, bumped)

@@ -26,7 +26,11 @@ def _same_kind(left: Any, right: Any, *kinds: type) -> bool:
     return any(isinstance(left, kind) and isinstance(right, kind) for kind in kinds)
 
 
-def _bounded(result: Any) -> Any:
+def _bounded(operation: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+    try:
+        result = operation(left, right)
+    except OverflowError as problem:
+        raise Refused(f"can't be computed: {problem}") from None
     if isinstance(result, int) and result.bit_length() > _MAX_BITS:
         raise Opaque(f"becomes a number of more than {_MAX_BITS} bits")
     return result
@@ -40,13 +44,13 @@ def _no_such(symbol: str, left: Any, right: Any) -> Exception:
 
 def _add(left: Any, right: Any) -> Any:
     if (_is_number(left) and _is_number(right)) or _same_kind(left, right, list, str, bytes):
-        return _bounded(left + right)
+        return _bounded(operator.add, left, right)
     raise _no_such("+", left, right)
 
 
 def _multiply(left: Any, right: Any) -> Any:
     if _is_number(left) and _is_number(right):
-        return _bounded(left * right)
+        return _bounded(operator.mul, left, right)
     if _same_kind(left, right, int, str, bytes, list, dict) or left is None or right is None:
         raise _no_such("*", left, right)
     raise Opaque("is a repetition, which the server does not compute")

@@ -75,8 +75,8 @@ def encode(data: Any, *like: Value) -> Value:
     if encodings == {"json"}:
         try:
             text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-        except RecursionError:
-            raise Opaque("is nested too deeply") from None
+        except (RecursionError, ValueError):  # numbers have a limit too, of digits
+            raise Opaque("is nested too deeply for JSON, or a number too large") from None
         except TypeError:  # an object has come into it
             return Value(encoding="msgpack", data=pack(data))
         return Value(encoding="json", data=text.encode(errors="replace"))

@@ -8,6 +8,8 @@ from checkpointd.v1.graph_pb2 import VersionStyle
 
 _DIGITS = 32  # of the number in a version that is text
 
+_FIRST = {VersionStyle.VERSION_STYLE_INTEGER: "#1", VersionStyle.VERSION_STYLE_FLOAT: "#1.0"}
+
 
 def _decoded(version: str) -> str | int | float:
     if not version.startswith("#"):
@@ -58,20 +60,20 @@ def successor(version: str | None, style: VersionStyle.ValueType) -> str:
     different values, as all savers make it (BaseCheckpointSaver.get_next_version).
 
     Raises:
-        Opaque: the version is text that no saver of LangGraph's makes.
+        Opaque: the version is one that no saver of LangGraph's makes, and nothing is known to come after it.
     """
-    match None if version is None else _decoded(version):
-        case None if style == VersionStyle.VERSION_STYLE_INTEGER:
-            return "#1"
-        case None if style == VersionStyle.VERSION_STYLE_FLOAT:
-            return "#1.0"
-        case None:
-            number = 0
+    if version is None:
+        return _FIRST.get(style) or _text(1)
+    match _decoded(version):
         case str(text):
-            try:
-                number = int(text.split(".")[0])
-            except ValueError:
-                raise Opaque(f"has the version {text!r}, which is not one of LangGraph's") from None
+            number = text.split(".")[0]
+            following = _text(int(number) + 1) if number.isdecimal() else None
         case known:
-            return f"#{known + 1!r}"
-    return f"{number + 1:0{_DIGITS}}.{random():016}"
+            following = f"#{known + 1!r}"
+    if following is None or not newer(following, version):
+        raise Opaque(f"has the version {version!r}, which is not one of LangGraph's")
+    return following
+
+
+def _text(number: int) -> str:
+    return f"{number:0{_DIGITS}}.{random():016}"
