@@ -88,7 +88,7 @@ def test_chat_messages(run: Run, saver: RemoteSaver) -> None:
         {"type": "remove", "id": "answer"},
         {"role": "system", "content": "be nice"},
     ]
-    words = ("--messages", "messages", "--as-node", "action")
+    words = ("--as-node", "action")
     assert run("update", "t", json.dumps({"messages": given}), *words).code == 0
     messages = graph.get_state(config("t")).values["messages"]
     assert [(message.type, message.text) for message in messages] == [
@@ -105,27 +105,6 @@ def test_chat_messages(run: Run, saver: RemoteSaver) -> None:
     assert graph.invoke(None, config("t"))["messages"][-1].text == "Enjoy!"
     assert run("update", "t", '{"messages": {"role": "user", "content": "one"}}', *words).code == 0
     assert graph.get_state(config("t")).values["messages"][-1].text == "one"
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        "1",
-        "[null]",
-        '{"role": "nobody", "content": ""}',
-        '{"role": "user"}',
-        '{"role": ["user"], "content": ""}',
-        '{"type": "remove"}',
-        '{"type": "tool", "content": "x"}',
-        f'{{"role": "user", "content": "", "x": {10**99}}}',
-    ],
-)
-def test_what_is_no_chat_message(run: Run, given: str) -> None:
-    answer = run("update", "t", f'{{"messages": {given}}}', "--messages", "messages")
-    assert (answer.code, answer.out) == (2, "")
-    assert answer.err.startswith("checkpointd: --messages messages: ")
-    answer = run("update", "t", given, "--messages", "other")
-    assert (answer.code, answer.out) == (2, "")
 
 
 def test_an_update_of_a_subgraph(run: Run, saver: RemoteSaver) -> None:

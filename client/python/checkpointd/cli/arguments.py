@@ -156,14 +156,6 @@ def _update(command: argparse.ArgumentParser) -> None:
     )
     _add_namespace(command)
     command.add_argument(
-        "--messages",
-        action="append",
-        default=[],
-        metavar="KEY",
-        help="KEY's value is a chat message or a list of them, each a text or an object with role (or type) and "
-        "content: write them as LangChain's objects. May be given again.",
-    )
-    command.add_argument(
         "--as-node", default="", metavar="NODE", help="the node that is said to have written it. Default: the last."
     )
     command.add_argument(

@@ -8,7 +8,6 @@ from typing import Any
 
 from checkpointd.cli import ids
 from checkpointd.cli.documents import config_document
-from checkpointd.cli.messages import messages_value
 from checkpointd.cli.printing import Printer
 from checkpointd.cli.state import graph_of
 from checkpointd.cli.text import clean
@@ -23,7 +22,7 @@ class NotUnderstood(Exception):
 
 def run(client: Client, options: argparse.Namespace, printer: Printer) -> int:
     """Update a thread's state."""
-    update = _values(_read(options.values), options.messages)
+    update = _values(_read(options.values))
     update.as_node = options.as_node
     if options.goto is not None:
         update.goto.CopyFrom(Goto(targets=[GotoTarget(node=node) for node in options.goto]))
@@ -72,27 +71,13 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"it has no {constant}")
 
 
-def _values(data: Any, messages: list[str]) -> StateUpdate:
-    keys = data.keys() if isinstance(data, dict) else ()
-    if unknown := [name for name in messages if name not in keys]:
-        raise NotUnderstood(f"--messages {unknown[0]}: the values have no such key")
+def _values(data: Any) -> StateUpdate:
     if data is None:
         return StateUpdate()
     if isinstance(data, dict):
-        return StateUpdate(
-            writes=[
-                ChannelWrites(channel=name, values=[_messages(name, item) if name in messages else _value(item)])
-                for name, item in data.items()
-            ]
-        )
+        writes = [ChannelWrites(channel=name, values=[_value(item)]) for name, item in data.items()]
+        return StateUpdate(writes=writes)
     return StateUpdate(value=_value(data))
-
-
-def _messages(name: str, data: Any) -> Value:
-    try:
-        return messages_value(data)
-    except ValueError as error:
-        raise NotUnderstood(f"--messages {name}: {error}") from None
 
 
 def _value(data: Any) -> Value:
