@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypedDict
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
+from langgraph.channels import EphemeralValue, LastValue
 from langgraph.channels.delta import DeltaChannel
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import REMOVE_ALL_MESSAGES, _messages_delta_reducer
+from langgraph.pregel import NodeBuilder, Pregel
 from langgraph.types import Overwrite
 
 from tests.states.corpus.folding import WRITES, changing, folding
@@ -251,9 +253,47 @@ case(
     one(say("put", id="put"), "a"),
 )
 
+
+def changed_by_hand(saver: Any) -> Graph:
+    """A graph made by hand, in which changes are what a node waits for."""
+
+    def write(given: str) -> list[HumanMessage]:
+        return [HumanMessage(given, id=given)]
+
+    nodes: dict[str, Any] = {
+        "write": NodeBuilder().subscribe_only("given").do(write).write_to("news"),
+        "read": NodeBuilder().subscribe_to("news").do(lambda read: f"{len(read['news'])} read").write_to("out"),
+    }
+    delta: Any = _messages_delta_reducer
+    channels: dict[str, Any] = {
+        "given": EphemeralValue(str),
+        "news": DeltaChannel(delta, list),
+        "out": LastValue(str),
+    }
+    return Pregel(nodes=nodes, channels=channels, input_channels="given", output_channels="out", checkpointer=saver)
+
+
+READ_TWICE = invoked("first", then=invoked("second"))
+
+case("input, changes by hand", changed_by_hand, READ_TWICE, one("third", "__input__"))
+case(
+    "input to an older checkpoint, changes by hand",
+    changed_by_hand,
+    READ_TWICE,
+    one("third", "__input__", at=before("write")),
+)
+case("the end, changes by hand", changed_by_hand, READ_TWICE, one(None, "__end__", at=before("read")))
+case("a copy, changes by hand", changed_by_hand, READ_TWICE, one(None, "__copy__", at=before("read")))
+
 TURN = {"log": ["in"], "plain": ["p"], "messages": [HumanMessage("in", id="in")]}
 
 case("a change of the user's own at the head", changing, invoked(TURN), one({"log": ["put"], "plain": ["x"]}, "a"))
+case(
+    "changes of the user's own up to the whole",
+    changing,
+    invoked(TURN),
+    steps(*([Told({"log": [word]}, "a")] for word in "uvwx")),
+)
 case("a change of the user's own, overwritten", changing, invoked(TURN), one({"log": Overwrite(["over"])}, "a"))
 case("no change of the user's own", changing, invoked(TURN), one({"plain": ["x"], **say("put", id="put")}, "b"))
 case(

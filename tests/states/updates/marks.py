@@ -19,6 +19,7 @@ case("an end with siblings that have finished", asking_together, invoked({"log":
 case("an end with siblings that lead on", failing, lambda play: play.breaks({"log": []}), one(None, "__end__"))
 case("an end of a fork", side_by_side, RUN, one(None, "__end__", at=before("b", "c", "d")))
 case("an end after which a join waits", joined, invoked({"log": []}, interrupt_before=["bb"]), one(None, "__end__"))
+case("an end of a full join", joined, invoked({"log": []}, interrupt_before=["d"]), one(None, "__end__"))
 case("an end with a deferred node", deferred, invoked({"log": []}, interrupt_before=["bb"]), one(None, "__end__"))
 case("an end with tasks sent", map_reduce, invoked({"words": ["a", "ask", "bb"]}), one(None, "__end__"))
 case("an end with a question", asking, invoked({"log": []}), one(None, "__end__"))

@@ -32,7 +32,8 @@ class Names:
         return "<thread>" if text == self._thread_id else _TEXT.sub(lambda found: self._name(found[0], "id"), text)
 
     def data(self, data: bytes) -> bytes:
-        return _DATA.sub(lambda found: self._name(found[0].decode(), "id").encode(), data)
+        # As long as before, so that serialised data stays what it is.
+        return _DATA.sub(lambda found: self._name(found[0].decode(), "id").ljust(len(found[0])).encode(), data)
 
     def version(self, version: str) -> str:
         """A version: its number, and which of those with this number it is."""

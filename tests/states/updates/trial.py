@@ -10,13 +10,13 @@ from uuid import UUID, uuid5
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, StateUpdate
 
-from checkpointd.client import Client
+from checkpointd.client import CheckpointdError, Client
 from checkpointd.client.langgraph import RemoteSaver
 from checkpointd.v1.core_pb2 import CheckpointTuple
 from tests.states.comparing import Tally
 from tests.states.corpus.playing import Graph, Play
 from tests.states.updates.allowed import Problem, allowed
-from tests.states.updates.cases import Update, Way
+from tests.states.updates.cases import Case, Update, Way
 from tests.states.updates.differing import Differing, differing
 from tests.states.updates.naming import Names
 from tests.states.updates.photos import Place, photo, state
@@ -182,3 +182,20 @@ def differences(problems: Iterator[Problem], tally: Tally) -> str:
         else:
             found.append(str(problem.differing))
     return "\n".join([f"{len(found)} differences", *found[:20]]) if found else ""
+
+
+def tried(case: Case, saver: RemoteSaver, client: Client, tally: Tally) -> str:
+    """What is not as it should be after a case, for a person to read, or ""."""
+    graph = case.build(saver)
+    saver.register(graph, case.build.__name__)
+    trial = Trial(graph, saver, client, tally)
+    case.prepare(trial.play)
+    outcomes = trial.update(case.update)
+    expected, actual = (outcome.error for outcome in outcomes)
+    refused = actual.reason if isinstance(actual, CheckpointdError) else ""
+    if refused != case.refused or (expected is None) == bool(case.refused and not case.stricter):
+        return f"to be refused with {case.refused or 'nothing'!r}; LangGraph: {expected!r}; server: {actual!r}"
+    if case.refused:
+        tally.count("refusals")
+        return "" if untouched(trial.actual, trial.made) else "the server has changed the thread"
+    return differences(trial.problems(*outcomes), tally)

@@ -68,6 +68,7 @@ for build in (as_node, called, remembering, called_remembering, stopping_inside)
     case(f"instead of what waits, {name}", build, IN, one({"log": ["instead"]}, "inside"))
 for build in (as_node, remembering):
     name = build.__name__
+    case(f"inside, as the one that asks, {name}", build, IN, one({"log": ["put"]}, "ask", at=inside))
     case(f"inside by its id, {name}", build, IN, one(PUT, "think", at=inner_head))
     case(f"inside, a fork, {name}", build, IN, one(PUT, "think", at=inner_first))
     case(f"inside, the end, {name}", build, IN, one(None, "__end__", at=inside))
