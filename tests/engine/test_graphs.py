@@ -7,6 +7,7 @@ import pytest
 
 from checkpointd.engine import Database, Engine
 from checkpointd.engine.errors import GraphNotFound, InvalidField
+from checkpointd.engine.graphs import Graphs
 from checkpointd.v1.graph_pb2 import GraphSpec
 from checkpointd.v1.states_pb2 import GetStateHistoryRequest, GetStateRequest, GraphRef, RegisterGraphRequest
 from checkpointd.v1.threads_pb2 import CopyThreadRequest, DeleteThreadRequest
@@ -158,6 +159,17 @@ async def test_more_graphs_than_are_remembered(engine: Engine) -> None:
     for _ in range(2):
         for number in range(70):
             assert await _next(engine, f"t{number}") == [f"n{number}"]
+
+
+def test_what_is_used_is_remembered_longest(database_url: str) -> None:
+    graphs = Graphs(Database(database_url))
+    for number in range(100):
+        graphs.remember(f"h{number}", GraphSpec().SerializeToString())
+        graphs.used("h0")
+    known = graphs.choice(None).parameters["known"]
+    assert isinstance(known, list)
+    assert {"h0", "h99"} <= set(known)
+    assert "h1" not in known
 
 
 async def test_a_server_of_the_version_before_goes_on(engine: Engine, database_url: str) -> None:

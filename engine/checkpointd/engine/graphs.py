@@ -64,6 +64,7 @@ class Choice:
             return Chosen(None, f"the graph {graph_hash} that wrote this thread is not registered")
         if encoded is not None:
             return Chosen(self._graphs.remember(graph_hash, encoded), graph_hash=graph_hash)
+        self._graphs.used(graph_hash)
         return Chosen(self._known[graph_hash], graph_hash=graph_hash)
 
 
@@ -101,6 +102,11 @@ class Graphs:
                 _, (_, size) = self._remembered.popitem(last=False)
                 self._bytes -= size
         return self._remembered[graph_hash][0]
+
+    def used(self, graph_hash: str) -> None:
+        """Told that a description was needed again: those that were not go first."""
+        if graph_hash in self._remembered:
+            self._remembered.move_to_end(graph_hash)
 
     async def register(self, tenant: str, graph_name: str, spec: GraphSpec) -> tuple[str, int]:
         """Store a checked description; returns its hash and its version under the name."""

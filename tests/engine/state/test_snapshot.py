@@ -12,7 +12,7 @@ from checkpointd.engine.state.snapshot import snapshot
 from checkpointd.engine.state.task_status import NULL_TASK_ID
 from checkpointd.engine.state.tasks import SENDS
 from checkpointd.v1.core_pb2 import CheckpointTuple, PendingWrite, Value, Write
-from checkpointd.v1.graph_pb2 import ChannelSpec, GraphSpec
+from checkpointd.v1.graph_pb2 import Barrier, ChannelSpec, GraphSpec
 from checkpointd.v1.graph_pb2 import Topic as TopicSpec
 from checkpointd.v1.states_pb2 import StateSnapshot
 from tests.engine.state.kinds import KINDS, folded, graph_spec, last_value, node, opaque, trigger
@@ -166,6 +166,25 @@ def test_a_state_of_one_bare_value() -> None:
     spec.channels[0].ClearField("kind")
     spec.channels[0].MergeFrom(last_value())
     assert loaded(snapshot(spec, _found({}), {}, live=True).root_value) is None
+
+
+def test_a_warning_names_some_of_very_many() -> None:
+    found = _found({"last_value": 1})
+    for number in range(1000):
+        found.checkpoint.channel_versions[f"unknown {number:04}"] = "#1"
+    (warning,) = snapshot(_spec(), found, {}, live=True).warnings
+    assert "(unknown 0000, unknown 0001, " in warning
+    assert "unknown 0009 and 990 more)" in warning
+
+
+def test_very_many_nodes_may_wait_for_a_very_large_barrier() -> None:
+    names = [f"{number:x}" for number in range(10_000)]
+    spec = graph_spec({"join": ChannelSpec(barrier=Barrier(names=names))}, [node(name, "join") for name in names], [])
+    found = _found({"join": set(names[1:])})
+    assert not snapshot(spec, found, {}, live=True).next
+    _write(found, NULL_TASK_ID, "join", names[0])
+    assert not snapshot(spec, found, {}, live=True).next, "tasks are those of before"
+    assert len(snapshot(spec, _found({"join": set(names)}), {}, live=True).next) == len(names)
 
 
 def test_without_a_description_values_and_interrupts_are_told() -> None:

@@ -164,6 +164,18 @@ def _nested(depth: int) -> GraphSpec:
     return spec
 
 
+def test_a_description_of_very_many_names_is_taken() -> None:
+    """What is looked up in lists would take a server minutes here."""
+    names = [f"{number:x}" for number in range(20_000)]
+    waiting = graph_spec({name: last_value() for name in names}, [node(name, names[-1]) for name in names[:5_000]], [])
+    for described in waiting.nodes:
+        described.input_single = names[-1]
+    check("spec", waiting)
+    writing = graph_spec({name: last_value() for name in names}, [node("a", names[-1])], [])
+    writing.nodes[0].update.CopyFrom(NodeUpdate(passthrough=ChannelNames(names=names), skip_null=names[::-1]))
+    check("spec", writing)
+
+
 def test_graphs_within_graphs_have_an_end() -> None:
     check("spec", _nested(MAX_DEPTH))
     with pytest.raises(InvalidField, match=f"more than {MAX_DEPTH} graphs deep"):

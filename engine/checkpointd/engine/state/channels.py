@@ -158,7 +158,8 @@ class BarrierValue(Channel):
         super().__init__()
         self._names = frozenset(spec.names)
         self._after_finish = spec.after_finish
-        self._seen: list[Any] = []
+        self._seen: dict[str, None] = {}  # in the order in which they came
+        self._is_complete: bool | None = None  # None: not known since the last change
         self._finished = False
         if stored is not None:
             held = values.decode(stored)
@@ -168,12 +169,16 @@ class BarrierValue(Channel):
                         held, self._finished = seen, finished
                     case _:
                         raise Opaque("is not a pair of names and whether it is finished")
-            self._seen = list(held) if isinstance(held, list) else values.set_items(held)
-            if not all(isinstance(name, str) for name in self._seen):
+            seen = held if isinstance(held, list) else values.set_items(held)
+            if not all(isinstance(name, str) for name in seen):
                 raise Opaque("is not a set of names")
+            self._seen = dict.fromkeys(seen)
 
     def _complete(self) -> bool:
-        return self._names == set(self._seen)
+        # Asked once for every node that waits for it.
+        if self._is_complete is None:
+            self._is_complete = self._names == self._seen.keys()
+        return self._is_complete
 
     def available(self) -> bool:
         return self._complete() and (self._finished or not self._after_finish)
@@ -182,7 +187,7 @@ class BarrierValue(Channel):
         return values.NULL
 
     def stored(self) -> Value:
-        seen = values.set_of(self._seen)
+        seen = values.set_of(list(self._seen))
         return values.encode([seen, self._finished] if self._after_finish else seen)
 
     def update(self, written: Sequence[Value]) -> bool:
@@ -192,14 +197,15 @@ class BarrierValue(Channel):
             if not isinstance(name, str) or name not in self._names:
                 raise Refused(f"waits for {sorted(self._names)} and was given something else")
             if name not in self._seen:
-                self._seen.append(name)
+                self._seen[name] = None
+                self._is_complete = None
                 changed = True
         return changed
 
     def consume(self) -> bool:
         if not self.available():
             return False
-        self._seen, self._finished = [], False
+        self._seen, self._finished, self._is_complete = {}, False, None
         return True
 
     def finish(self) -> bool:

@@ -26,6 +26,8 @@ from checkpointd.v1.states_pb2 import (
 _INPUT = "__input__"
 _RETURN = "__return__"
 
+_MAX_NAMED = 10  # in a warning
+
 
 def snapshot(spec: GraphSpec, found: CheckpointTuple, histories: Histories, *, live: bool) -> StateSnapshot:
     """The state at a checkpoint. `histories` are those of `channels_to_replay`.
@@ -88,10 +90,16 @@ def _contradictions(spec: GraphSpec, found: CheckpointTuple) -> list[str]:
     for what, (described, named) in known.items():
         if unknown := sorted(name for name in named if name not in described and not name.startswith("__")):
             warnings.append(
-                f"the checkpoint has {what} that the graph's description does not have ({', '.join(unknown)}): another "
+                f"the checkpoint has {what} that the graph's description does not have ({_some(unknown)}): another "
                 "version of the graph wrote it; name that version in the request"
             )
     return warnings
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of some names, for a person."""
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(names[:_MAX_NAMED]) + more
 
 
 def _present(

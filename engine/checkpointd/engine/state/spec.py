@@ -75,8 +75,9 @@ def _graph(field: str, spec: GraphSpec, depth: int) -> None:
     if both := channels & managed:
         raise InvalidField(f"{field}.managed", f"names {min(both)!r}, which is a channel; name it once")
     _names(f"{field}.nodes", (node.name for node in spec.nodes))
+    readable = channels | managed
     for place, node in enumerate(spec.nodes):
-        _node(f"{field}.nodes[{place}]", node, channels, managed, depth)
+        _node(f"{field}.nodes[{place}]", node, channels, readable, depth)
     for name, selection in (("input_channels", spec.input_channels), ("stream_channels", spec.stream_channels)):
         _selection(f"{field}.{name}", selection, channels)
     _known(f"{field}.version_style", spec.version_style, VersionStyle.values())
@@ -146,18 +147,22 @@ def _value(field: str, value: Value) -> None:
             raise InvalidField(field, f"{problem}; serialise it again") from None
 
 
-def _node(field: str, node: NodeSpec, channels: Collection[str], managed: Collection[str], depth: int) -> None:
+def _node(field: str, node: NodeSpec, channels: set[str], readable: set[str], depth: int) -> None:
+    """Check a node; `readable` are the channels and what is managed. Sets, for a description has room for tens of
+    thousands of names on both sides of each look-up."""
     _among(f"{field}.triggers", node.triggers, channels)
     if node.HasField("input_single"):
-        _is_known(f"{field}.input_single", node.input_single, {*channels, *managed})
+        _is_known(f"{field}.input_single", node.input_single, readable)
     match node.update.WhichOneof("kind"):
         case "root":
             _is_known(f"{field}.update.root", _ROOT_CHANNEL, channels)
         case "keys":
-            _among(f"{field}.update.keys.names", node.update.keys.names, {*channels, *managed})
+            _among(f"{field}.update.keys.names", node.update.keys.names, readable)
         case "passthrough":
             _among(f"{field}.update.passthrough.names", node.update.passthrough.names, channels)
-    _among(f"{field}.update.skip_null", node.update.skip_null, node.update.passthrough.names, "passthrough channel")
+    _among(
+        f"{field}.update.skip_null", node.update.skip_null, set(node.update.passthrough.names), "passthrough channel"
+    )
     for place, write in enumerate(node.static_writes):
         _is_known(f"{field}.static_writes[{place}].channel", write.channel, channels)
         _value(f"{field}.static_writes[{place}].value", write.value)
