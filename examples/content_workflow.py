@@ -74,7 +74,10 @@ def build_workflow(saver: RemoteSaver, write: Write) -> CompiledStateGraph[Conte
     graph = StateGraph(Content)
     graph.add_sequence([research, outline, draft, finalize])
     graph.add_edge(START, "research")
-    return graph.compile(checkpointer=saver)
+    compiled = graph.compile(checkpointer=saver)
+    # So that anyone can see and change a thread's state without this code.
+    saver.register(compiled, "content workflow")
+    return compiled
 
 
 class Entry(NamedTuple):

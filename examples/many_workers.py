@@ -176,6 +176,8 @@ class Table:
 def work(saver: RemoteSaver, given: argparse.Namespace) -> None:
     """Make the jobs anew, and have a crew do them."""
     app = build_jobs(saver, given.pace)
+    # So that anyone can see and change a job's state without this code.
+    saver.register(app, "jobs")
     table = Table()
     Warnings(table.say)
     jobs: dict[str, Job] = {f"job-{number}": {"goal": given.steps, "done": 0, "by": []} for number in range(given.jobs)}
