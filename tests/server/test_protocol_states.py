@@ -3,8 +3,17 @@
 import grpc
 import pytest
 
+from checkpointd.v1.core_pb2 import Value
 from checkpointd.v1.graph_pb2 import GraphSpec
-from checkpointd.v1.states_pb2 import GetStateHistoryRequest, GetStateRequest, GraphRef, RegisterGraphRequest
+from checkpointd.v1.states_pb2 import (
+    GetStateHistoryRequest,
+    GetStateRequest,
+    GraphRef,
+    RegisterGraphRequest,
+    StateUpdate,
+    Superstep,
+    UpdateStateRequest,
+)
 from checkpointd.v1.states_pb2_grpc import StatesStub
 from tests.engine.state.kinds import graph_spec, last_value, node, trigger
 from tests.messages import put_checkpoint
@@ -96,3 +105,46 @@ def test_values_that_are_no_values_make_no_trouble(grpc_channel: grpc.Channel, g
     assert list(snapshot.next) == ["a"]
     (record,) = grpc_stub.GetStateHistory(GetStateHistoryRequest(thread_id="t"))
     assert record.snapshot == snapshot
+
+
+def _update(value: Value) -> UpdateStateRequest:
+    """An update of `t` by the node `a` of `g`."""
+    supersteps = [Superstep(updates=[StateUpdate(as_node="a", value=value)])]
+    return UpdateStateRequest(thread_id="t", graph=GraphRef(name="g"), supersteps=supersteps)
+
+
+def test_a_refusal_of_a_part_with_a_very_long_name(grpc_stub: StatesStub) -> None:
+    """The path of the part is cut off, rather than to go beyond what headers hold."""
+    grpc_stub.RegisterGraph(RegisterGraphRequest(graph_name="g", spec=_written(_spec())))
+    name = "k" * 50_000
+    # Nested deeper than msgpack is written, though not than it is read.
+    key = b"\xda" + len(name).to_bytes(2, "big") + name.encode()
+    value = Value(encoding="msgpack", data=b"\x81" + key + b"\x91" * 300 + b"\xc0")
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_UPDATE") as found:
+        grpc_stub.UpdateState(_update(value))
+    assert found.metadata["field"].startswith("supersteps[0].updates[0].value['kkk")
+
+
+def _written(spec: GraphSpec) -> GraphSpec:
+    """The description, with a first node that writes x."""
+    spec.nodes[0].update.keys.names.append("x")
+    return spec
+
+
+def test_what_grows_too_long_to_be_stored(grpc_channel: grpc.Channel, grpc_stub: StatesStub) -> None:
+    answer = grpc_stub.RegisterGraph(RegisterGraphRequest(graph_name="g", spec=_written(_spec())))
+    request = put_checkpoint("t", "c1", versions={"x": "#" + "9" * 254})
+    request.put.graph_hash = answer.graph_hash
+    request.put.checkpoint.id = "1f0b6b1e-5a3c-6b7a-8001-000000000001"
+    invoke(grpc_channel, "PutCheckpoint", request)
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_UPDATE") as found:
+        grpc_stub.UpdateState(_update(Value(encoding="json", data=b'{"x":1}')))
+    assert "can't be stored" in found.message
+
+
+def test_a_run_that_metadata_names_too_long(grpc_stub: StatesStub) -> None:
+    grpc_stub.RegisterGraph(RegisterGraphRequest(graph_name="g", spec=_spec()))
+    request = _update(Value(encoding="null"))
+    request.metadata = f'{{"run_id":"{"r" * 256}"}}'
+    with invalid("metadata run_id"):
+        grpc_stub.UpdateState(request)

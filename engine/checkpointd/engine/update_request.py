@@ -24,7 +24,9 @@ def check(request: UpdateStateRequest) -> dict[str, Any]:
         field = f"supersteps[{place}].updates"
         _count(field, superstep.updates, validate.MAX_ITEMS, least=1)
         _updates(field, superstep.updates)
-    return validate.json_object("metadata", request.metadata)
+    more = validate.json_object("metadata", request.metadata)
+    validate.run_id("metadata run_id", more)
+    return more
 
 
 def _count(field: str, entries: Sequence[object], most: int, least: int = 0) -> None:

@@ -1,13 +1,21 @@
 """UpdateState: read, worked out and committed while the thread's writers wait."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from psycopg import AsyncConnection
 
-from checkpointd.engine.batch import prepare
+from checkpointd.engine.batch import Commit, Op, prepare
 from checkpointd.engine.committer import store
 from checkpointd.engine.database import Database
-from checkpointd.engine.errors import CheckpointNotFound, GraphUnknown, HeadMoved, SubgraphNotFound
+from checkpointd.engine.errors import (
+    CheckpointNotFound,
+    GraphUnknown,
+    HeadMoved,
+    InvalidField,
+    InvalidUpdate,
+    SubgraphNotFound,
+)
 from checkpointd.engine.graph_at import GraphAt, checkpoint_key
 from checkpointd.engine.graphs import Chosen, Graphs
 from checkpointd.engine.reads import Held, Reads
@@ -67,7 +75,7 @@ class Updates:
         for op in outcome.ops:
             if isinstance(op, CheckpointPut):
                 op.graph_hash = chosen.graph_hash
-        await store(connection, [prepare(tenant, request.thread_id, outcome.ops)])
+        await store(connection, [_prepared(tenant, request.thread_id, outcome.ops)])
         return outcome.head
 
     async def _read(
@@ -100,3 +108,12 @@ class Updates:
         precondition = request.precondition
         if precondition.HasField("expected_head") and precondition.expected_head != head_id:
             raise HeadMoved(request.thread_id, checkpoint_ns, precondition.expected_head, head_id)
+
+
+def _prepared(tenant: str, thread_id: str, ops: Sequence[Op]) -> Commit:
+    """The commit of what an update made. What is too long in it has grown out of what the thread or the graph has: a
+    version, a name made of two, metadata that names the graphs around."""
+    try:
+        return prepare(tenant, thread_id, ops)
+    except InvalidField as problem:
+        raise InvalidUpdate("supersteps", f"make a checkpoint that can't be stored: {problem.message}") from None

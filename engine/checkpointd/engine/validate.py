@@ -129,9 +129,14 @@ def metadata(value: Metadata) -> dict[str, Any]:
     if value.HasField("native"):
         _value("put.metadata.native", value.native)
     parsed = json_object("put.metadata.json", value.json)
-    if isinstance(run_id := parsed.get("run_id"), str):
-        text("put.metadata.json run_id", run_id, RUN_ID_BYTES, 0)
+    run_id("put.metadata.json run_id", parsed)
     return parsed
+
+
+def run_id(field: str, parsed: dict[str, Any]) -> None:
+    """Check the key `run_id` of metadata."""
+    if isinstance(given := parsed.get("run_id"), str):
+        text(field, given, RUN_ID_BYTES, 0)
 
 
 def json_object(field: str, source: str) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from checkpointd.v1.error_reason_pb2 import ErrorReason
 
 DOMAIN = "checkpointd"
 
-# A message may quote what the caller sent. It travels twice, encoded, in headers, of which gRPC takes 8 KiB together:
-# longer ones would reach the caller as another error, or not, at random.
-_MAX_MESSAGE_BYTES = 1000
+# A message may quote what the caller sent, and so may the path of a field. They travel encoded, the message twice, in
+# headers, of which gRPC takes 8 KiB together: longer ones would reach the caller as another error, or not, at random.
+_MAX_TEXT_BYTES = 1000
 
 _CODES = {
     ErrorReason.ERROR_REASON_INVALID_FIELD: StatusCode.INVALID_ARGUMENT,
@@ -49,14 +49,15 @@ def status_of(error: EngineError) -> grpc.Status:
     """The code, the message for a person, and the trailing metadata that carries the details."""
     details = Any()
     reason = ErrorReason.Name(error.reason).removeprefix("ERROR_REASON_")
-    details.Pack(ErrorInfo(reason=reason, domain=DOMAIN, metadata=error.metadata))
+    metadata = {key: _shortened(value) for key, value in error.metadata.items()}
+    details.Pack(ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata))
     code: int = _CODES[error.reason].value[0]
     status: grpc.Status = to_status(Status(code=code, message=_shortened(error.message), details=[details]))
     return status
 
 
-def _shortened(message: str) -> str:
-    data = message.encode()
-    if len(data) <= _MAX_MESSAGE_BYTES:
-        return message
-    return data[:_MAX_MESSAGE_BYTES].decode(errors="ignore") + " ..."
+def _shortened(text: str) -> str:
+    data = text.encode()
+    if len(data) <= _MAX_TEXT_BYTES:
+        return text
+    return data[:_MAX_TEXT_BYTES].decode(errors="ignore") + " ..."

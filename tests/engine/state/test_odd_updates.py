@@ -23,9 +23,10 @@ from checkpointd.v1.graph_pb2 import (
     LastValueAfterFinish,
     Reducer,
     ReducerKind,
+    Topic,
     VersionStyle,
 )
-from checkpointd.v1.states_pb2 import ChannelWrites, StateUpdate, Superstep
+from checkpointd.v1.states_pb2 import ChannelWrites, Goto, GotoTarget, Send, StateUpdate, Superstep
 from tests.engine.state.kinds import folded, graph_spec, last_value, node, trigger
 from tests.engine.state.langgraph_values import dumped, loaded
 
@@ -180,3 +181,12 @@ def test_writes_whose_place_is_taken_are_not_lost(taken: str) -> None:
 def test_metadata_is_not_longer_than_it_was_given() -> None:
     more = {"numbers": [0] * 500_000}
     prepare("tenant", "t", _updated(_spec(), None, _as_a(x=dumped(1)), more=more).ops)
+
+
+@pytest.mark.parametrize("text", ['{"\\ud800":1}', "[" * 400 + "]" * 400, "9" * 30])
+def test_what_msgpack_can_not_hold_is_not_sent(text: str) -> None:
+    spec = _spec(__pregel_tasks=ChannelSpec(topic=Topic()))
+    send = Send(node="a", input=Value(encoding="json", data=text.encode()))
+    with pytest.raises(InvalidUpdate, match="can't be written as msgpack") as caught:
+        _updated(spec, None, StateUpdate(as_node="a", goto=Goto(targets=[GotoTarget(send=send)])))
+    assert caught.value.metadata["field"] == "supersteps[0].updates[0].goto.targets[0].send.input"

@@ -96,7 +96,8 @@ def input_writes(field: str, selection: ChannelSelection, update: StateUpdate) -
         found = [(key, value) for key, value in by_key(field, update) if key in selection.names]
     if not found:
         names = ", ".join(selection.names)
-        raise InvalidUpdate(field, f"has no values for the graph's input; give some for {names}")
+        wanted = f"give some for {names}" if names else "it takes none"
+        raise InvalidUpdate(field, f"has no values for the graph's input; {wanted}")
     return found
 
 
@@ -143,7 +144,11 @@ def _ends(node: NodeSpec) -> set[str] | None:
 def _send(field: str, node: str, argument: Value) -> Value:
     if not values.is_text(node):
         raise InvalidUpdate(field, "names no node")
-    return values.send(node, _decoded(f"{field}.send.input", argument))
+    place = f"{field}.send.input"
+    try:
+        return values.send(node, _decoded(place, argument))
+    except Opaque as problem:
+        raise InvalidUpdate(place, f"{problem}; give it another form") from None
 
 
 def _list(names: Sequence[str] | set[str]) -> str:
