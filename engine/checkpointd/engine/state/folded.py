@@ -8,7 +8,7 @@ from checkpointd.engine.state import values
 from checkpointd.engine.state.channels import Channel
 from checkpointd.engine.state.errors import Opaque, Refused
 from checkpointd.engine.state.messages import messages_delta
-from checkpointd.engine.state.reducers import reduce
+from checkpointd.engine.state.reducers import reduce, reduce_all
 from checkpointd.v1.core_pb2 import Value
 from checkpointd.v1.graph_pb2 import BinaryOperator, Delta, Reducer, ReducerKind
 
@@ -81,10 +81,7 @@ class BinaryOperatorValue(Folded):
         self._value = values.encode(self._folded(written), self._base(), *written)
 
     def _folded(self, written: Sequence[Value]) -> Any:
-        folded = values.decode(self._base())
-        for write in written:
-            folded = reduce(self._reducer, folded, values.decode(write))
-        return folded
+        return reduce_all(self._reducer, values.decode(self._base()), (values.decode(write) for write in written))
 
     def replay(self, writes: Iterable[Value]) -> None:
         """Take the writes of many steps (_checkpoint._replay: one update each)."""

@@ -5,7 +5,7 @@ it lacks an id and gets one. Other forms that LangGraph takes for messages becom
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,15 +61,36 @@ def _with_id(data: Any) -> _Message:
 
 def add_messages(left: Any, right: Any) -> list[Ext]:
     """`add_messages(left, right)`: appends, replaces what has the same id, removes what a RemoveMessage names."""
-    if left is None or right is None:
+    return add_messages_in_turn(left, [right])
+
+
+def add_messages_in_turn(left: Any, writes: Iterable[Any]) -> list[Ext]:
+    """`add_messages` with one write after the other."""
+    merged = _listed(left)
+    places = _places(merged)
+    for write in writes:
+        theirs = _listed(write)
+        resets = [place for place, message in enumerate(theirs) if message.removes and message.id == _REMOVE_ALL]
+        gone = set() if resets else _merge(merged, places, theirs)
+        if resets or gone:
+            kept = theirs[resets[-1] + 1 :] if resets else merged
+            merged = [message for message in kept if message.id not in gone]
+            places = _places(merged)
+    return [message.data for message in merged]
+
+
+def _listed(data: Any) -> list[_Message]:
+    if data is None:
         raise Refused("can't merge messages with None")
-    ours = [_with_id(data) for data in messages(left)]
-    theirs = [_with_id(data) for data in messages(right)]
-    for place in reversed(range(len(theirs))):
-        if theirs[place].removes and theirs[place].id == _REMOVE_ALL:
-            return [message.data for message in theirs[place + 1 :]]
-    merged = list(ours)
-    places = {message.id: position for position, message in enumerate(ours)}
+    return [_with_id(message) for message in messages(data)]
+
+
+def _places(merged: Sequence[_Message]) -> dict[str | None, int]:
+    return {message.id: place for place, message in enumerate(merged)}
+
+
+def _merge(merged: list[_Message], places: dict[str | None, int], theirs: Sequence[_Message]) -> set[str | None]:
+    """Append and replace, in place; returns the ids of the messages to be removed then."""
     gone: set[str | None] = set()
     for message in theirs:
         if message.id not in places:
@@ -82,7 +103,7 @@ def add_messages(left: Any, right: Any) -> list[Ext]:
         else:
             gone.discard(message.id)
             merged[places[message.id]] = message
-    return [message.data for message in merged if message.id not in gone]
+    return gone
 
 
 def messages_delta(state: Any, writes: Sequence[Any]) -> list[Ext]:

@@ -5,13 +5,15 @@ the reducer itself would raise, Refused.
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import chain
+from types import UnionType
 from typing import Any
 
 from checkpointd.engine.state import values
 from checkpointd.engine.state.errors import Opaque, Refused
-from checkpointd.engine.state.messages import add_messages
+from checkpointd.engine.state.messages import add_messages, add_messages_in_turn
 from checkpointd.engine.state.values import Ext
 from checkpointd.v1.graph_pb2 import Reducer, ReducerKind
 
@@ -59,12 +61,8 @@ def _multiply(left: Any, right: Any) -> Any:
 def _set_operation(symbol: str, operation: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
     if _same_kind(left, right, int) or (symbol == "|" and _same_kind(left, right, dict)):
         return operation(left, right)
-    if isinstance(left, Ext) and isinstance(right, Ext):
-        # In the order of their first appearance: a set has none, so any will do, and this one is the same each time.
-        ours, theirs = values.set_items(left), values.set_items(right)
-        both = operation(set(ours), set(theirs))
-        ordered = [member for member in dict.fromkeys((*ours, *theirs)) if member in both]
-        return values.set_of(ordered, values.set_class(left))
+    if isinstance(left, Ext):
+        return _all_sets(symbol, left, [right])
     raise _no_such(symbol, left, right)
 
 
@@ -74,6 +72,38 @@ def _choose(choice: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
     if _same_kind(left, right, list):
         raise Opaque("compares lists, which the server does not")
     raise _no_such("<", left, right)
+
+
+def _all_added(left: list[Any] | str | bytes, writes: Iterable[Any]) -> Any:
+    parts: list[Any] = [left]
+    for write in writes:
+        if not _same_kind(left, write, list, str, bytes):
+            raise _no_such("+", left, write)
+        parts.append(write)
+    return [*chain.from_iterable(parts)] if isinstance(left, list) else left[:0].join(parts)
+
+
+def _all_joined(left: dict[Any, Any], writes: Iterable[Any]) -> dict[Any, Any]:
+    joined = dict(left)
+    for write in writes:
+        if not isinstance(write, dict):
+            raise _no_such("|", joined, write)
+        joined |= write
+    return joined
+
+
+def _all_sets(symbol: str, left: Ext, writes: Iterable[Any]) -> Ext:
+    # In the order of their first appearance: a set has none, so any will do, and this one is the same each time.
+    members = dict.fromkeys(values.set_items(left))
+    for write in writes:
+        if not isinstance(write, Ext):
+            raise _no_such(symbol, left, write)
+        theirs = dict.fromkeys(values.set_items(write))
+        if symbol == "|":
+            members |= theirs
+        else:
+            members = {member: None for member in members if member in theirs}
+    return values.set_of(list(members), values.set_class(left))
 
 
 _BY_KIND: dict[int, Callable[[Any, Any], Any]] = {
@@ -96,3 +126,26 @@ def reduce(reducer: Reducer, left: Any, right: Any) -> Any:
     if isinstance(left, Ext) and values.overwrite_content(left) is not None and not isinstance(right, Ext):
         raise Refused("holds an Overwrite, which was its first write, and nothing can be folded into that")
     return computed(left, right)
+
+
+# Those that many writes are folded with at once, by what they are folded into.
+_ALL_BY_KIND: dict[int, list[tuple[type | UnionType, Callable[[Any, Iterable[Any]], Any]]]] = {
+    ReducerKind.REDUCER_KIND_ADD: [(list | str | bytes, _all_added)],
+    ReducerKind.REDUCER_KIND_OR: [(dict, _all_joined), (Ext, partial(_all_sets, "|"))],
+    ReducerKind.REDUCER_KIND_AND: [(Ext, partial(_all_sets, "&"))],
+    ReducerKind.REDUCER_KIND_ADD_MESSAGES: [(object, add_messages_in_turn)],
+}
+
+
+def reduce_all(reducer: Reducer, left: Any, writes: Iterable[Any]) -> Any:
+    """As `reduce` with one write after the other, in a time that grows with the writes and not with their square."""
+    written = iter(writes)
+    for first in written:  # what is folded into what it holds at first tells the rest
+        left = reduce(reducer, left, first)
+        break
+    for shape, computed in _ALL_BY_KIND.get(reducer.kind, ()):
+        if isinstance(left, shape):
+            return computed(left, written)
+    for write in written:
+        left = reduce(reducer, left, write)
+    return left
