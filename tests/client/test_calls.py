@@ -13,6 +13,7 @@ from checkpointd.v1 import core_pb2 as core
 from checkpointd.v1 import graph_pb2 as graphs
 from checkpointd.v1 import states_pb2 as states
 from checkpointd.v1 import threads_pb2 as threads
+from checkpointd.v1.core_pb2 import Precondition
 from tests.client.conftest import Either
 from tests.client.scripted_server import ScriptedServer, Waiting, found
 
@@ -112,7 +113,7 @@ OP = checkpoints.CommitOp(put_writes=checkpoints.WritesPut(checkpoint_id="c1", t
                 "supersteps": [SUPERSTEP],
                 "metadata": "{}",
                 "graph": states.GraphRef(name="g"),
-                "precondition": states.Precondition(expected_head=""),
+                "precondition": Precondition(expected_head=""),
             },
             "UpdateState",
             states.UpdateStateRequest(
@@ -122,7 +123,7 @@ OP = checkpoints.CommitOp(put_writes=checkpoints.WritesPut(checkpoint_id="c1", t
                 supersteps=[SUPERSTEP],
                 metadata="{}",
                 graph=states.GraphRef(name="g"),
-                precondition=states.Precondition(expected_head=""),
+                precondition=Precondition(expected_head=""),
             ),
             states.UpdateStateResponse(config=states.StateConfig(thread_id="t")),
         ),

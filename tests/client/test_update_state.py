@@ -8,6 +8,7 @@ import pytest
 
 from checkpointd.client import Aborted, AsyncClient, Client, DeadlineExceeded, Unavailable
 from checkpointd.v1 import states_pb2 as states
+from checkpointd.v1.core_pb2 import Precondition
 from tests.client.conftest import Either
 from tests.client.scripted_server import Failure, ScriptedServer, Waiting
 from tests.tcp_proxy import TcpProxy
@@ -18,7 +19,7 @@ LOST = [
     Failure(grpc.StatusCode.CANCELLED),
 ]
 UPDATE: dict[str, Any] = {"thread_id": "t", "supersteps": [states.Superstep(updates=[states.StateUpdate()])]}
-EXPECTING: dict[str, Any] = {**UPDATE, "precondition": states.Precondition(expected_head="c1")}
+EXPECTING: dict[str, Any] = {**UPDATE, "precondition": Precondition(expected_head="c1")}
 
 
 def moved(_: Any, context: grpc.ServicerContext) -> Any:
@@ -26,9 +27,9 @@ def moved(_: Any, context: grpc.ServicerContext) -> Any:
 
 
 @pytest.mark.parametrize("failure", LOST)
-@pytest.mark.parametrize("precondition", [None, states.Precondition()])
+@pytest.mark.parametrize("precondition", [None, Precondition()])
 async def test_one_that_may_have_been_stored_is_not_sent_again(
-    scripted: ScriptedServer, either: Either, failure: Failure, precondition: states.Precondition | None
+    scripted: ScriptedServer, either: Either, failure: Failure, precondition: Precondition | None
 ) -> None:
     scripted.script.append(failure)
     with pytest.raises(Unavailable, match="it may have been stored: read the state before you send it again") as raised:
@@ -43,7 +44,7 @@ async def test_one_that_expects_a_head_is_sent_again(
     scripted: ScriptedServer, either: Either, failure: Failure, expected_head: str
 ) -> None:
     scripted.script.extend([failure, failure])
-    precondition = states.Precondition(expected_head=expected_head)
+    precondition = Precondition(expected_head=expected_head)
     updated = await either.call("update_state", **UPDATE, precondition=precondition)
     assert updated.config.thread_id == "t"
     assert len(scripted.calls) == 3

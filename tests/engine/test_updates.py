@@ -17,13 +17,12 @@ from checkpointd.engine.errors import (
     SubgraphNotFound,
 )
 from checkpointd.v1.checkpoints_pb2 import ListCheckpointsRequest
-from checkpointd.v1.core_pb2 import CheckpointTuple, Value
+from checkpointd.v1.core_pb2 import CheckpointTuple, Precondition, Value
 from checkpointd.v1.graph_pb2 import GraphSpec, NodeSpec
 from checkpointd.v1.states_pb2 import (
     ChannelWrites,
     GetStateRequest,
     GraphRef,
-    Precondition,
     RegisterGraphRequest,
     StateUpdate,
     Superstep,

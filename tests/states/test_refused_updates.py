@@ -9,8 +9,8 @@ import pytest
 
 from checkpointd.client import CheckpointdError, Client
 from checkpointd.client.langgraph import RemoteSaver
-from checkpointd.v1.core_pb2 import CheckpointTuple, Value
-from checkpointd.v1.states_pb2 import GraphRef, Precondition, StateUpdate, Superstep
+from checkpointd.v1.core_pb2 import CheckpointTuple, Precondition, Value
+from checkpointd.v1.states_pb2 import GraphRef, StateUpdate, Superstep
 from tests.server_process import ServerProcess
 from tests.states.corpus import flow
 from tests.states.corpus.playing import Play

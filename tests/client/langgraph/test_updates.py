@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from checkpointd.client import InvalidRequest
 from checkpointd.client.langgraph.updates import Told, update_state, write_update
 from checkpointd.v1 import states_pb2 as states
-from checkpointd.v1.core_pb2 import Value
+from checkpointd.v1.core_pb2 import Precondition, Value
 
 SERDE = JsonPlusSerializer(allowed_msgpack_modules=None)
 
@@ -220,7 +220,7 @@ def test_a_request() -> None:
         ],
         metadata='{"ratio":0.5,"user":"first"}',
         graph=states.GraphRef(name="g"),
-        precondition=states.Precondition(expected_head="c2"),
+        precondition=Precondition(expected_head="c2"),
     )
 
 

@@ -12,8 +12,8 @@ from checkpointd.cli.printing import Printer
 from checkpointd.cli.state import graph_of
 from checkpointd.cli.text import clean
 from checkpointd.client import Client
-from checkpointd.v1.core_pb2 import Value
-from checkpointd.v1.states_pb2 import ChannelWrites, Goto, GotoTarget, Precondition, StateUpdate, Superstep
+from checkpointd.v1.core_pb2 import Precondition, Value
+from checkpointd.v1.states_pb2 import ChannelWrites, Goto, GotoTarget, StateUpdate, Superstep
 
 
 class NotUnderstood(Exception):

@@ -15,6 +15,7 @@ from checkpointd.v1 import core_pb2 as core
 from checkpointd.v1 import graph_pb2 as graphs
 from checkpointd.v1 import states_pb2 as states
 from checkpointd.v1 import threads_pb2 as threads
+from checkpointd.v1.core_pb2 import Precondition
 
 
 def put_checkpoint(
@@ -243,7 +244,7 @@ def update_state(
     checkpoint_id: str = "",
     metadata: str = "",
     graph: states.GraphRef | None = None,
-    precondition: states.Precondition | None = None,
+    precondition: Precondition | None = None,
 ) -> Operation[states.UpdateStateResponse]:
     """Change a thread's state as if nodes of its graph had written it: supersteps on top of each other, all or nothing.
 

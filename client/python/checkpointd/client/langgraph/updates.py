@@ -26,6 +26,7 @@ from checkpointd.client.langgraph.metadata import metadata_json
 from checkpointd.client.langgraph.values import dump
 from checkpointd.client.rpcs import Operation
 from checkpointd.v1 import states_pb2 as states
+from checkpointd.v1.core_pb2 import Precondition
 
 if TYPE_CHECKING:
     from langgraph.types import Send
@@ -72,7 +73,7 @@ def update_state(
         checkpoint_id=checkpoint_id,
         metadata=metadata_json(dict(get_serializable_checkpoint_metadata(config, {}))),
         graph=graph,
-        precondition=None if expected_head is None else build(states.Precondition, expected_head=expected_head),
+        precondition=None if expected_head is None else build(Precondition, expected_head=expected_head),
     )
     # The rest is filled in place: values can be large, and a message that is put into another one is copied.
     for number, updates in enumerate(supersteps):

@@ -403,3 +403,23 @@ class CheckpointTuple(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["checkpoint", b"checkpoint", "checkpoint_ns", b"checkpoint_ns", "committed_at", b"committed_at", "metadata", b"metadata", "parent_checkpoint_id", b"parent_checkpoint_id", "pending_writes", b"pending_writes", "sequence", b"sequence", "thread_id", b"thread_id"]) -> None: ...
 
 Global___CheckpointTuple: typing_extensions.TypeAlias = CheckpointTuple
+
+@typing.final
+class Precondition(google.protobuf.message.Message):
+    """Precondition says what must hold when a write is committed, or nothing is stored."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EXPECTED_HEAD_FIELD_NUMBER: builtins.int
+    expected_head: builtins.str
+    """expected_head is the checkpoint that must be the head of the namespace; empty: there must be none. Absent: any."""
+    def __init__(
+        self,
+        *,
+        expected_head: builtins.str | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_expected_head", b"_expected_head", "expected_head", b"expected_head"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_expected_head", b"_expected_head", "expected_head", b"expected_head"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_expected_head", b"_expected_head"]) -> typing.Literal["expected_head"] | None: ...
+
+Global___Precondition: typing_extensions.TypeAlias = Precondition

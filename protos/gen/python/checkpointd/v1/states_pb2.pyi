@@ -696,26 +696,6 @@ class Superstep(google.protobuf.message.Message):
 Global___Superstep: typing_extensions.TypeAlias = Superstep
 
 @typing.final
-class Precondition(google.protobuf.message.Message):
-    """Precondition says what must hold when a write is committed, or nothing is stored."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    EXPECTED_HEAD_FIELD_NUMBER: builtins.int
-    expected_head: builtins.str
-    """expected_head is the checkpoint that must be the head of the namespace; empty: there must be none. Absent: any."""
-    def __init__(
-        self,
-        *,
-        expected_head: builtins.str | None = ...,
-    ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_expected_head", b"_expected_head", "expected_head", b"expected_head"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_expected_head", b"_expected_head", "expected_head", b"expected_head"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["_expected_head", b"_expected_head"]) -> typing.Literal["expected_head"] | None: ...
-
-Global___Precondition: typing_extensions.TypeAlias = Precondition
-
-@typing.final
 class UpdateStateRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -745,7 +725,7 @@ class UpdateStateRequest(google.protobuf.message.Message):
         """graph chooses the description. Absent: the one that wrote the thread. The thread remembers it."""
 
     @property
-    def precondition(self) -> Global___Precondition: ...
+    def precondition(self) -> checkpointd.v1.core_pb2.Precondition: ...
     def __init__(
         self,
         *,
@@ -755,7 +735,7 @@ class UpdateStateRequest(google.protobuf.message.Message):
         supersteps: collections.abc.Iterable[Global___Superstep] | None = ...,
         metadata: builtins.str = ...,
         graph: Global___GraphRef | None = ...,
-        precondition: Global___Precondition | None = ...,
+        precondition: checkpointd.v1.core_pb2.Precondition | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["graph", b"graph", "precondition", b"precondition"]) -> builtins.bool: ...
     def ClearField(self, field_name: typing.Literal["checkpoint_id", b"checkpoint_id", "checkpoint_ns", b"checkpoint_ns", "graph", b"graph", "metadata", b"metadata", "precondition", b"precondition", "supersteps", b"supersteps", "thread_id", b"thread_id"]) -> None: ...
