@@ -99,7 +99,7 @@ def _copy(templates: list[CheckpointTuple], place: int, again: int) -> tuple[Che
         if before.get(channel) == versions[channel]:
             del put.checkpoint.channel_values[channel]  # stored with the checkpoint before
     for version in (versions, *(seen.versions for seen in put.checkpoint.versions_seen.values())):
-        for channel in version:
+        for channel in list(version):
             step, _, tail = version[channel].partition(".")
             version[channel] = f"{int(step) + again * len(templates):032}.{tail}"
     writes = [
