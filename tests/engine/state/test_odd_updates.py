@@ -23,6 +23,7 @@ from checkpointd.v1.graph_pb2 import (
     LastValueAfterFinish,
     Reducer,
     ReducerKind,
+    StaticWrite,
     Topic,
     VersionStyle,
 )
@@ -190,3 +191,27 @@ def test_what_msgpack_can_not_hold_is_not_sent(text: str) -> None:
     with pytest.raises(InvalidUpdate, match="can't be written as msgpack") as caught:
         _updated(spec, None, StateUpdate(as_node="a", goto=Goto(targets=[GotoTarget(send=send)])))
     assert caught.value.metadata["field"] == "supersteps[0].updates[0].goto.targets[0].send.input"
+
+
+def test_short_requests_that_make_very_much() -> None:
+    spec = _spec(sum=folded("ADD", []))
+    spec.nodes[0].static_writes.extend(StaticWrite(channel="to", value=values.NULL) for _ in range(1000))
+    with pytest.raises(InvalidUpdate, match="bytes to be stored; give less in one request"):
+        _updated(spec, None, *[_as_a()] * 1000)
+    del spec.nodes[0].static_writes[:]
+    found = _found({"sum": _FIRST}, {"sum": dumped([b"x" * (8 << 20)])})
+    place = Place(spec, "t", "", VersionStyle.VERSION_STYLE_TEXT, {})
+    supersteps = [Superstep(updates=[_as_a(sum=dumped([1]))])] * 100
+    with pytest.raises(InvalidUpdate, match="bytes to be stored; give less in one request") as caught:
+        update(place, found, {}, supersteps, superseded=False, newest_id=_ID)
+    assert caught.value.metadata["field"].startswith("supersteps[")
+
+
+def test_many_updates_of_a_graph_with_many_names() -> None:
+    """Names are read once for a request, not once for an update."""
+    names = [f"n{number}" for number in range(20_000)]
+    spec = graph_spec({name: last_value() for name in names}, [node(name) for name in names], [])
+    spec.nodes[0].update.keys.names.extend(names)
+    spec.nodes[0].branches.add(name="route").ends.names.extend(names)
+    step = StateUpdate(as_node=names[0], goto=Goto(targets=[GotoTarget(node="__end__")]))
+    assert _updated(spec, None, *[step] * 1000).head.checkpoint.id

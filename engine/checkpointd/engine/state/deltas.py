@@ -76,15 +76,21 @@ def _whole(channel: Channel) -> bool:
     return channel.available() and not channel.unresolved
 
 
-def with_message_ids(spec: GraphSpec, written: list[Written]) -> list[Written]:
-    """The writes with an id for every message to a delta channel (_messages.ensure_message_ids): its history is folded
-    at every read, and would give a message without one another id each time."""
-    strict = {
-        channel.name: channel.delta.reducer.kind == ReducerKind.REDUCER_KIND_MESSAGES_DELTA
-        for channel in spec.channels
-        if channel.WhichOneof("kind") == "delta"
-    }
-    return [(name, _with_ids(value, strict=strict[name]) if name in strict else value) for name, value in written]
+class MessageIds:
+    """Gives messages to delta channels their ids."""
+
+    def __init__(self, spec: GraphSpec) -> None:
+        self._strict = {
+            channel.name: channel.delta.reducer.kind == ReducerKind.REDUCER_KIND_MESSAGES_DELTA
+            for channel in spec.channels
+            if channel.WhichOneof("kind") == "delta"
+        }
+
+    def given(self, written: list[Written]) -> list[Written]:
+        """The writes with an id for every message to a delta channel (_messages.ensure_message_ids): its history is
+        folded at every read, and would give a message without one another id each time."""
+        strict = self._strict
+        return [(name, _with_ids(value, strict=strict[name]) if name in strict else value) for name, value in written]
 
 
 def _with_ids(value: Value, *, strict: bool) -> Value:

@@ -1,7 +1,7 @@
 """The checkpoint after a superstep: what it holds, and what there is to store (Pregel.bulk_update_state,
 langgraph.pregel._checkpoint.create_checkpoint). Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,11 +18,15 @@ from checkpointd.engine.state.seen import Seen, mark_bumps
 from checkpointd.engine.state.task_status import Written
 from checkpointd.engine.state.versions import greatest, successor
 from checkpointd.v1.checkpoints_pb2 import CheckpointPut, WritesPut
-from checkpointd.v1.core_pb2 import Checkpoint, CheckpointTuple, Write
+from checkpointd.v1.core_pb2 import Checkpoint, CheckpointTuple, Value, Write
 from checkpointd.v1.graph_pb2 import GraphSpec, VersionStyle
 
 VERSION = 4
 """The version of a checkpoint's shape that is made here."""
+
+# What one request may make, all its values together, each with about as much around it.
+_MOST_BYTES = 256 << 20
+_AROUND = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,22 @@ class Checkpoints:
         """`newest_id` is the greatest id of a checkpoint in the namespace."""
         self._place = place
         self._newest_id = newest_id
+        self._size = 0
         self.ops: list[CheckpointPut | WritesPut] = []
+
+    def count(self, at: str, stored: Iterable[Value]) -> None:
+        """Count values that are to be stored.
+
+        Raises:
+            InvalidUpdate: with all before, they are too large or too many. Short requests can make very much: a node
+                that writes to each of many channels, a copy of a large value for each superstep.
+        """
+        self._size += sum(len(value.data) + _AROUND for value in stored)
+        if self._size > _MOST_BYTES:
+            raise InvalidUpdate(
+                at,
+                f"makes, with what is before it, more than {_MOST_BYTES} bytes to be stored; give less in one request",
+            )
 
     def commit(
         self,
@@ -111,6 +130,7 @@ class Checkpoints:
             # What the base stores under the same version is there already.
             if made.channel_versions.get(channel) == version:
                 put.checkpoint.channel_values.pop(channel, None)
+        self.count(at, put.checkpoint.channel_values.values())
         return Base(self.found(put, made), self._hydrated(made, channels))
 
     def _store_writes(self, base: Base, ops: Sequence[WritesPut]) -> None:

@@ -1,6 +1,6 @@
 """What a node writes for an update that is made in its name (langgraph.graph.state, attach_node and attach_edge)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from checkpointd.engine.errors import InvalidUpdate, NeedsCode
 from checkpointd.engine.state import values
@@ -17,7 +17,31 @@ _ROOT = "__root__"
 _EDGE = "branch:to:"
 
 
-def node_writes(field: str, spec: GraphSpec, node: NodeSpec, update: StateUpdate) -> list[Written]:
+class Names:
+    """Of a graph's nodes and channels, at hand for many updates."""
+
+    def __init__(self, spec: GraphSpec) -> None:
+        self.nodes = {node.name: node for node in spec.nodes}
+        self.channels = frozenset(channel.name for channel in spec.channels)
+        self._keys: dict[str, frozenset[str]] = {}
+        self._ends: dict[str, set[str] | None] = {}
+
+    def keys(self, node: NodeSpec) -> frozenset[str]:
+        """The keys of an update that a node keeps."""
+        if node.name not in self._keys:
+            self._keys[node.name] = frozenset(node.update.keys.names)
+        return self._keys[node.name]
+
+    def ends(self, node: NodeSpec) -> set[str] | None:
+        """Where a node's conditional edges may lead to; None where that is not said, or it has none."""
+        if node.name not in self._ends:
+            said = node.branches and all(branch.HasField("ends") for branch in node.branches)
+            ends = {end for branch in node.branches for end in (*branch.ends.names, END)}
+            self._ends[node.name] = ends if said else None
+        return self._ends[node.name]
+
+
+def node_writes(field: str, names: Names, node: NodeSpec, update: StateUpdate) -> list[Written]:
     """The writes of a node, in order: what it keeps of the values, and where it leads to.
 
     Raises:
@@ -31,20 +55,20 @@ def node_writes(field: str, spec: GraphSpec, node: NodeSpec, update: StateUpdate
             f"{field}.as_node",
             f"is {node.name!r}, which writes by code of its own; update it where the graph's code is",
         )
-    kept = _kept(field, node, update)
+    kept = _kept(field, names, node, update)
     static = [(write.channel, write.value) for write in node.static_writes]
     if not update.HasField("goto"):
         _refuse_choice(field, node)
         return [*kept, *static]
-    chosen = list(_chosen(f"{field}.goto", spec, node, update.goto))
+    chosen = list(_chosen(f"{field}.goto", names, node, update.goto))
     # A conditional edge is taken after the plain ones, what a Command says before them.
     return [*kept, *static, *chosen] if node.branches else [*kept, *chosen, *static]
 
 
-def _kept(field: str, node: NodeSpec, update: StateUpdate) -> list[Written]:
+def _kept(field: str, known: Names, node: NodeSpec, update: StateUpdate) -> list[Written]:
     match node.update.WhichOneof("kind"):
         case "keys":
-            names = frozenset(node.update.keys.names)
+            names = known.keys(node)
             return [(key, value) for key, value in by_key(field, update) if key in names]
         case "root":
             whole = as_one(field, update)
@@ -111,10 +135,8 @@ def _refuse_choice(field: str, node: NodeSpec) -> None:
         )
 
 
-def _chosen(field: str, spec: GraphSpec, node: NodeSpec, goto: Goto) -> Iterator[Written]:
-    channels = {channel.name for channel in spec.channels}
-    nodes = {each.name for each in spec.nodes}
-    ends = _ends(node)
+def _chosen(field: str, names: Names, node: NodeSpec, goto: Goto) -> Iterator[Written]:
+    ends = names.ends(node)
     for place, target in enumerate(goto.targets):
         at = f"{field}.targets[{place}]"
         match target.WhichOneof("kind"):
@@ -129,16 +151,10 @@ def _chosen(field: str, spec: GraphSpec, node: NodeSpec, goto: Goto) -> Iterator
             raise InvalidUpdate(at, f"is {name!r}; the conditional edges of node {node.name!r} lead to {_list(ends)}")
         if target.node == END:
             continue
-        if name not in nodes or channel not in channels:
-            raise InvalidUpdate(at, f"is {name!r}, which is no node that one can go to; name one of {_list(nodes)}")
+        if name not in names.nodes or channel not in names.channels:
+            known = _list(names.nodes)
+            raise InvalidUpdate(at, f"is {name!r}, which is no node that one can go to; name one of {known}")
         yield channel, value
-
-
-def _ends(node: NodeSpec) -> set[str] | None:
-    """Where a node's conditional edges may lead to; None where that is not said, or it has none."""
-    if not node.branches or not all(branch.HasField("ends") for branch in node.branches):
-        return None
-    return {end for branch in node.branches for end in (*branch.ends.names, END)}
 
 
 def _send(field: str, node: str, argument: Value) -> Value:
@@ -151,7 +167,7 @@ def _send(field: str, node: str, argument: Value) -> Value:
         raise InvalidUpdate(place, f"{problem}; give it another form") from None
 
 
-def _list(names: Sequence[str] | set[str]) -> str:
+def _list(names: Iterable[str]) -> str:
     return ", ".join(sorted(name for name in names if name != "__start__"))
 
 

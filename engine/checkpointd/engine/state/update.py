@@ -14,7 +14,7 @@ from checkpointd.engine.state.apply import TaskWrites
 from checkpointd.engine.state.hydrate import Histories, hydrate
 from checkpointd.engine.state.metadata import origin
 from checkpointd.engine.state.next_checkpoint import VERSION, Base, Checkpoints, Place, seen_by_node, writes_put
-from checkpointd.engine.state.node_writes import END, input_writes, node_writes
+from checkpointd.engine.state.node_writes import END, Names, input_writes, node_writes
 from checkpointd.engine.state.seen import inferred_node
 from checkpointd.engine.state.task_status import null_writes, task_statuses
 from checkpointd.engine.state.tasks import Task, next_tasks
@@ -85,6 +85,8 @@ class _Update:
 
     def __init__(self, place: Place, newest_id: str) -> None:
         self._place = place
+        self._names = Names(place.spec)
+        self._message_ids = deltas.MessageIds(place.spec)
         self._made = Checkpoints(place, newest_id)
 
     @property
@@ -113,7 +115,8 @@ class _Update:
             field_name = f"{at}[{place}]"
             _refuse_then(field_name, update)
             node = self._node(field_name, base, update, alone=len(updates) == 1)
-            written = deltas.with_message_ids(self._place.spec, node_writes(field_name, self._place.spec, node, update))
+            written = self._message_ids.given(node_writes(field_name, self._names, node, update))
+            self._made.count(field_name, (value for _, value in written))
             # The path that sorts updates in their order; the trigger is none that could be consumed.
             steps.append(TaskWrites((_INTERRUPT, place), node.name, (_INTERRUPT,), written))
             task_ids.append(self._task_id(field_name, base, update, free.get(node.name, []), place))
@@ -123,20 +126,20 @@ class _Update:
         return self._made.commit(at, base, [steps], ops, "update", written_channels)
 
     def _node(self, at: str, base: Base, update: StateUpdate, *, alone: bool) -> NodeSpec:
-        names = {node.name: node for node in self._place.spec.nodes}
-        listed = ", ".join(names)
+        nodes = self._names.nodes
         name: str | None = update.as_node
         if not name:
             if not alone:
-                raise InvalidUpdate(f"{at}.as_node", f"is empty; with several updates name the node of each: {listed}")
+                raise self._no_node(at, "is empty; with several updates name the node of each:")
             name = inferred_node(self._place.spec, seen_by_node(base.found.checkpoint))
             if name is None:
-                raise InvalidUpdate(
-                    f"{at}.as_node", f"is empty, and it is ambiguous which node wrote last; name one of {listed}"
-                )
-        if name not in names:
-            raise InvalidUpdate(f"{at}.as_node", f"is {name!r}, which is no node of the graph; name one of {listed}")
-        return names[name]
+                raise self._no_node(at, "is empty, and it is ambiguous which node wrote last; name one of")
+        if name not in nodes:
+            raise self._no_node(at, f"is {name!r}, which is no node of the graph; name one of")
+        return nodes[name]
+
+    def _no_node(self, at: str, problem: str) -> InvalidUpdate:
+        return InvalidUpdate(f"{at}.as_node", f"{problem} {', '.join(self._names.nodes)}")
 
     def _task_id(self, at: str, base: Base, update: StateUpdate, free: list[str], place: int) -> str:
         if update.task_id:
@@ -183,7 +186,7 @@ class _Update:
         """The values as the graph's input, which cancels nothing."""
         _refuse_more(at, update)
         spec = self._place.spec
-        written = deltas.with_message_ids(spec, input_writes(at, spec.input_channels, update))
+        written = self._message_ids.given(input_writes(at, spec.input_channels, update))
         base.forked |= deltas.overwritten(spec, written)
         ops: list[WritesPut] = []
         if base.exists:

@@ -172,7 +172,7 @@ class StatesStub(typing.Generic[_StatesRegisterGraphType, _StatesGetStateType, _
     Errors:
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
     * `INVALID_ARGUMENT`, reason `INVALID_UPDATE`: the graph does not take this update: no such node, a value that a
-      channel refuses, two values for a channel that takes one.
+      channel refuses, two values for a channel that takes one. Or it makes more to be stored than a request may: 256 MiB.
     * `NOT_FOUND`, reason `CHECKPOINT_NOT_FOUND`: the checkpoint named does not exist.
     * `NOT_FOUND`, reason `GRAPH_NOT_FOUND`: the graph named is not registered.
     * `NOT_FOUND`, reason `SUBGRAPH_NOT_FOUND`: no node of the graph leads to the namespace.
@@ -261,7 +261,7 @@ class StatesServicer(metaclass=abc.ABCMeta):
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
         * `INVALID_ARGUMENT`, reason `INVALID_UPDATE`: the graph does not take this update: no such node, a value that a
-          channel refuses, two values for a channel that takes one.
+          channel refuses, two values for a channel that takes one. Or it makes more to be stored than a request may: 256 MiB.
         * `NOT_FOUND`, reason `CHECKPOINT_NOT_FOUND`: the checkpoint named does not exist.
         * `NOT_FOUND`, reason `GRAPH_NOT_FOUND`: the graph named is not registered.
         * `NOT_FOUND`, reason `SUBGRAPH_NOT_FOUND`: no node of the graph leads to the namespace.
