@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from random import Random
+from typing import Any
 
 import pytest
 from langchain_core.runnables import RunnableConfig
@@ -16,11 +17,15 @@ from tests.states.comparing import Tally
 from tests.states.corpus import flow, wild
 from tests.states.corpus.playing import Graph, Play
 from tests.states.updates import wildly
-from tests.states.updates.allowed import ALLOWED, STRICTER, Problem
+from tests.states.updates.allowed import ALLOWED, STRICTER, Problem, allowed
 from tests.states.updates.cases import Case, Told, Update, one, steps
 from tests.states.updates.corpus import CASES
-from tests.states.updates.photos import Place
-from tests.states.updates.trial import Trial, differences, tried, untouched, with_graph
+from tests.states.updates.differing import Differing
+from tests.states.updates.photos import Place, Stored
+from tests.states.updates.trial import UPDATED, Trial, differences, told, tried, untouched, with_graph
+
+# How often a wild thread is compared before its runs count as different.
+_CHANCES = 12
 
 
 @pytest.fixture
@@ -45,22 +50,50 @@ def test_a_wild_update_does_what_langgraphs_does(seed: int, saver: RemoteSaver, 
     wild.play(random, trial.play)
     update = wildly.update(random, seed, trial.play)
     tally.count("wild threads")
-    outcomes = trial.update(lambda _: update)
-    if any(outcome.error for outcome in outcomes):
-        tally.count("wild updates refused")
-        assert not wildly.contradiction(*(outcome.error for outcome in outcomes))
-        assert untouched(trial.actual, trial.made)
-    elif found := differences(trial.problems(*outcomes), tally):
-        pytest.fail(found)
+    for _ in range(_CHANCES):
+        outcomes = trial.update(lambda _: update)
+        if any(outcome.error for outcome in outcomes):
+            tally.count("wild updates refused")
+            assert not wildly.contradiction(*(outcome.error for outcome in outcomes))
+            assert untouched(trial.actual, trial.made)
+            return
+        found = differences(trial.problems(*outcomes), tally)
+        if not found:
+            return
+        # Of two failures at once, or of the questions inside a subgraph, LangGraph comes upon one or the other first. A
+        # run that differs may do so by that chance; a server that is wrong is so each time.
+        if any(one.way[0] == UPDATED for one in found):
+            break
+        tally.count("wild runs repeated")
+    pytest.fail(told(found))
 
 
 def test_every_allowed_difference_is_still_one(tally: Tally) -> None:
     """What no longer differs must not stay on the lists. And the cases have what they were written for."""
     if tally.counts["updates"] < len(CASES):
         pytest.skip("this needs all the updates compared before it")
-    assert {one.name for one in ALLOWED} <= tally.allowed.keys()
+    assert {one.name for one in ALLOWED if not one.by_chance} <= tally.allowed.keys()
     assert {case.stricter for case in CASES if case.stricter} == set(STRICTER)
     assert tally.counts["wild updates refused"] < tally.counts["wild threads"] / 2
+
+
+def test_only_the_order_of_a_set_is_left_to_chance() -> None:
+    """Those that come and go from process to process, which nothing here can make occur."""
+
+    def judged(way: str, expected: Any, actual: Any) -> str | None:
+        update = Update([], {}, {})
+        return allowed(Problem(flow.sequential(None), update, Differing((UPDATED, way), expected, actual)))
+
+    # As an extension: the class and its members.
+    one, other, more = (
+        Stored("msgpack", b"\xc7" + bytes([len(data)]) + b"\x00" + data)
+        for data in (b"\x93\xa8builtins\xa3set\x92" + names for names in (b"\xa1x\xa1z", b"\xa1z\xa1x", b"\xa1x\xa1y"))
+    )
+    assert judged("join:x+z:end", one, other) == "the order within a set"
+    assert judged("join:x+z:end", one, more) is None
+    assert judged("edges", "branch:to:a branch:to:b", "branch:to:b branch:to:a") == "the order of a node's edges"
+    assert judged("edges", "branch:to:a branch:to:b", "branch:to:b branch:to:b") is None
+    assert judged("channel", "branch:to:a branch:to:b", "branch:to:b branch:to:a") is None
 
 
 def test_a_difference_would_be_found(saver: RemoteSaver, client: Client) -> None:
@@ -83,8 +116,6 @@ def test_a_difference_would_be_found(saver: RemoteSaver, client: Client) -> None
         other = way(trial.play)
         outcomes = trial.update(one({"log": ["put"]}, "a"), second=partial(_instead, other))
         assert differences(trial.problems(*outcomes), tally), what
-        for place in (trial.expected, trial.actual):
-            saver.delete_thread(place.thread_id)
     assert not differences(_same_update(graph, saver, client), Tally())
 
 

@@ -282,6 +282,17 @@ case(
     READ_TWICE,
     one("third", "__input__", at=before("write")),
 )
+
+
+def bumped(play: Play) -> None:
+    READ_TWICE(play)
+    play.update("third", "__input__", at=play.before("write"))
+
+
+case("a stored whole does not say who is meant, changes by hand", changed_by_hand, bumped, one(FIRST["messages"]))
+case(
+    "a fork of a stored whole, changes by hand", changed_by_hand, bumped, one("fourth", "__input__", at=before("write"))
+)
 case("the end, changes by hand", changed_by_hand, READ_TWICE, one(None, "__end__", at=before("read")))
 case("a copy, changes by hand", changed_by_hand, READ_TWICE, one(None, "__copy__", at=before("read")))
 

@@ -207,6 +207,12 @@ case(
     RUN,
     one({"log": ["put"]}, "a", source="mine", step=99, parents="none", listed=[1], mapped={"a": 1}, none=None),
 )
+case(
+    "metadata from what is configured",
+    sequential,
+    RUN,
+    one({"log": ["put"]}, "a", at=lambda _: {"configurable": {"thread_id": "", "user": "Ada", "__own": 1, "no": []}}),
+)
 case("metadata of a fork", sequential, RUN, one({"log": ["put"]}, "a", at=before("b"), by="Ada"))
 case(
     "metadata of several supersteps",

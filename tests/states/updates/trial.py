@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
@@ -20,6 +20,9 @@ from tests.states.updates.cases import Case, Update, Way
 from tests.states.updates.differing import Differing, differing
 from tests.states.updates.naming import Names
 from tests.states.updates.photos import Place, photo, state
+
+UPDATED = "updated"
+"""Where the way to a difference begins that is there before the graph runs on."""
 
 Updater = Callable[[Place, Update], RunnableConfig]
 
@@ -70,8 +73,10 @@ class Trial:
         self._again = again
 
     def part(self) -> None:
-        """Make the two threads, as the one that was played on is now."""
+        """Make the two threads, as the one that was played on is now; anew if they are there."""
         known: set[str] = set()
+        for place in (self.expected, self.actual):
+            place.saver.delete_thread(place.thread_id)
         if rows := self.made.rows():
             for place in (self.expected, self.actual):
                 place.saver.copy_thread(self.made.thread_id, place.thread_id)
@@ -102,8 +107,8 @@ class Trial:
     def problems(self, *outcomes: Outcome) -> Iterator[Problem]:
         """All that differs after an update that both took, and in the three runs that follow."""
         mine, theirs = (names.plain(one.config) for names, one in zip(self._names, outcomes, strict=True))
-        yield from self._compare("config", mine, theirs)
-        yield from self._photos("updated")
+        yield from self._compare(UPDATED, mine, theirs)
+        yield from self._photos(UPDATED)
         yield from self._unordered()
         for number in range(3):
             yield from self._runs(number)
@@ -130,7 +135,9 @@ class Trial:
         for row in self.actual.rows():
             before, new = greatest.get(row.checkpoint_ns, ""), row.checkpoint.id
             if not self._names[1].is_known(new) and new <= before:
-                yield Problem(self.play.graph, self._update, Differing(("order of ids",), f"above {before}", new))
+                yield Problem(
+                    self.play.graph, self._update, Differing((UPDATED, "order of ids"), f"above {before}", new)
+                )
             greatest[row.checkpoint_ns] = max(before, new)
 
     def _runs(self, number: int) -> Iterator[Problem]:
@@ -141,7 +148,7 @@ class Trial:
         """What a run streams, and how it ends. The second one answers what is asked."""
         play = Play(place.graph, place.config(), self.play.one_by_one, self.play.recursion_limit)
         given: Any = None
-        told: list[Any] = []
+        events: list[Any] = []
         try:
             if number == 1 and (asked := play.asked()):
                 given = Command(resume={one: f"answer {place}" for place, one in enumerate(asked)})
@@ -153,10 +160,10 @@ class Trial:
             }
             modes: Any = ["values", "updates", "tasks"] if play.one_by_one else ["values"]
             for event in place.graph.stream(given, config, stream_mode=modes, durability="sync"):
-                told.append(names.plain(event))  # noqa: PERF401 - those before a failure count
+                events.append(names.plain(event))  # noqa: PERF401 - those before a failure count
         except Exception as error:  # as above
-            told.append(names.plain(error))
-        return told
+            events.append(names.plain(error))
+        return events
 
 
 def untouched(place: Place, made: Place) -> bool:
@@ -173,15 +180,20 @@ def _as_made(row: CheckpointTuple) -> CheckpointTuple:
     return row
 
 
-def differences(problems: Iterator[Problem], tally: Tally) -> str:
-    """Those that are not allowed, for a person to read, or ""; the others are counted."""
+def differences(problems: Iterator[Problem], tally: Tally) -> list[Differing]:
+    """Those that are not allowed; the others are counted."""
     found = []
     for problem in problems:
         if name := allowed(problem):
             tally.allowed[name] += 1
         else:
-            found.append(str(problem.differing))
-    return "\n".join([f"{len(found)} differences", *found[:20]]) if found else ""
+            found.append(problem.differing)
+    return found
+
+
+def told(found: Sequence[Differing]) -> str:
+    """Differences for a person to read; "" for none."""
+    return "\n".join([f"{len(found)} differences", *map(str, found[:20])]) if found else ""
 
 
 def tried(case: Case, saver: RemoteSaver, client: Client, tally: Tally) -> str:
@@ -198,4 +210,4 @@ def tried(case: Case, saver: RemoteSaver, client: Client, tally: Tally) -> str:
     if case.refused:
         tally.count("refusals")
         return "" if untouched(trial.actual, trial.made) else "the server has changed the thread"
-    return differences(trial.problems(*outcomes), tally)
+    return told(differences(trial.problems(*outcomes), tally))
