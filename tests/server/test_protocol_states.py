@@ -15,7 +15,8 @@ from checkpointd.v1.states_pb2 import (
     UpdateStateRequest,
 )
 from checkpointd.v1.states_pb2_grpc import StatesStub
-from tests.engine.state.kinds import graph_spec, last_value, node, trigger
+from tests.engine.state.kinds import folded, graph_spec, last_value, node, trigger
+from tests.engine.state.langgraph_values import dumped
 from tests.messages import put_checkpoint
 from tests.server.wire import invalid, invoke, refused
 
@@ -148,3 +149,22 @@ def test_a_run_that_metadata_names_too_long(grpc_stub: StatesStub) -> None:
     request.metadata = f'{{"run_id":"{"r" * 256}"}}'
     with invalid("metadata run_id"):
         grpc_stub.UpdateState(request)
+
+
+def test_others_are_answered_while_a_large_update_is_worked_out(grpc_stub: StatesStub) -> None:
+    spec = graph_spec({"x": last_value(), "to": trigger(), "sum": folded("ADD", [])}, [node("a", "to")], ["x"])
+    spec.nodes[0].update.keys.names.extend(["sum", "x"])
+    grpc_stub.RegisterGraph(RegisterGraphRequest(graph_name="g", spec=spec))
+    grpc_stub.UpdateState(_update(dumped({"sum": [1] * 1_000_000})))
+    request = _update(dumped({"sum": [1]}))
+    request.supersteps.extend([request.supersteps[0]] * 30)
+    # Refused at its end, so that all the time goes into working it out.
+    request.supersteps.add(updates=[StateUpdate(as_node="nobody")])
+    answered = 0
+    under_way = grpc_stub.UpdateState.future(request)
+    while not under_way.done():
+        grpc_stub.GetState(GetStateRequest(thread_id="another"))
+        answered += 1
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_UPDATE"):
+        under_way.result()
+    assert answered > 10

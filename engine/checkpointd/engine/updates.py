@@ -1,5 +1,6 @@
 """UpdateState: read, worked out and committed while the thread's writers wait."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,19 +65,21 @@ class Updates:
         key = checkpoint_key(tenant, request.thread_id, graph.checkpoint_ns, "")
         ((head_id, newest_id),) = await reads.rows("namespace_ends", key)
         self._hold(request, graph.checkpoint_ns, head_id)
-        outcome = update(
-            Place(graph.spec, request.thread_id, graph.checkpoint_ns, chosen.spec.version_style, more),
-            found,
-            await replayed_histories(reads, tenant, graph.spec, found) if found is not None else {},
-            request.supersteps,
-            superseded=found is not None and found.checkpoint.id != head_id,
-            newest_id=newest_id,
-        )
-        for op in outcome.ops:
-            if isinstance(op, CheckpointPut):
-                op.graph_hash = chosen.graph_hash
-        await store(connection, [_prepared(tenant, request.thread_id, outcome.ops)])
-        return outcome.head
+        histories = await replayed_histories(reads, tenant, graph.spec, found) if found is not None else {}
+        place = Place(graph.spec, request.thread_id, graph.checkpoint_ns, chosen.spec.version_style, more)
+
+        def worked_out() -> tuple[Commit, CheckpointTuple]:
+            superseded = found is not None and found.checkpoint.id != head_id
+            outcome = update(place, found, histories, request.supersteps, superseded=superseded, newest_id=newest_id)
+            for op in outcome.ops:
+                if isinstance(op, CheckpointPut):
+                    op.graph_hash = chosen.graph_hash
+            return _prepared(tenant, request.thread_id, outcome.ops), outcome.head
+
+        # Many supersteps on large values take seconds, in which everybody else must be answered too.
+        commit, head = await asyncio.to_thread(worked_out)
+        await store(connection, [commit])
+        return head
 
     async def _read(
         self, reads: Reads, tenant: str, request: UpdateStateRequest
