@@ -5,6 +5,8 @@ HYPOTHESIS_PROFILE=explore looks for other examples than the suite's.
 
 import itertools
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -28,6 +30,8 @@ from checkpointd.v1.states_pb2 import (
     UpdateStateResponse,
 )
 from checkpointd.v1.states_pb2_grpc import StatesStub
+from checkpointd.v1.threads_pb2 import CopyThreadRequest
+from checkpointd.v1.threads_pb2_grpc import ThreadsStub
 from tests.server.odd_values import READABLE, STORABLE, VALUES
 from tests.server.wire import error_reason, of_tenant
 from tests.server_process import ServerProcess
@@ -46,6 +50,8 @@ _REFUSALS = {
 }
 
 _numbers = itertools.count()
+
+_UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f-]{27}")  # as messages are given
 
 _CHANNELS = ("__end__", "__pregel_tasks", "__root__", "a", "branch:to:a", "branch:to:b", "d", "m", "x")
 _NODES = ("a", "b", "__start__", "__end__", "__copy__", "__input__", "__interrupt__", "__snapshot_bumps__")
@@ -125,7 +131,7 @@ def _node(draw: st.DrawFn, name: str, channels: list[str]) -> NodeSpec:
 
 
 @st.composite
-def _specs(draw: st.DrawFn) -> GraphSpec:
+def _specs(draw: st.DrawFn, depth: int = 1) -> GraphSpec:
     names = draw(st.lists(_channels, unique=True))
     spec = GraphSpec(channels=[draw(_channel(name)) for name in names])
     spec.nodes.extend(draw(_node(name, names)) for name in draw(st.lists(_nodes, unique=True, min_size=1, max_size=4)))
@@ -133,6 +139,9 @@ def _specs(draw: st.DrawFn) -> GraphSpec:
     for selection in (spec.input_channels, spec.stream_channels):
         selection.names.extend(draw(st.lists(st.sampled_from(names), unique=True)) if names else [])
         selection.single = len(selection.names) == 1 and draw(st.booleans())
+    spec.per_thread = draw(st.booleans())
+    if depth and draw(_one_in(4)):
+        spec.nodes[0].subgraph.CopyFrom(draw(_specs(depth - 1)))
     return spec
 
 
@@ -196,6 +205,8 @@ def _requests(draw: st.DrawFn, nodes: list[str]) -> UpdateStateRequest:
     supersteps = st.builds(lambda given: Superstep(updates=given), updates)
     request = UpdateStateRequest(supersteps=draw(st.lists(supersteps, min_size=1, max_size=2)))
     request.metadata = draw(st.sampled_from(["", "", "", '{"counters_since_delta_snapshot":{"d":[3,3]}}']))
+    if draw(_one_in(10)):
+        request.checkpoint_ns = draw(st.sampled_from(["a:T", "a", "b:T|1", "nowhere", "|", "a:T|b:T"]))
     if draw(_one_in(4)):
         request.checkpoint_id = draw(st.sampled_from(_IDS))
     if draw(_one_in(5)):
@@ -214,6 +225,13 @@ class _Thread:
         """The checkpoints, newest commit first."""
         listing = self._checkpoints.ListCheckpoints(ListCheckpointsRequest(thread_id=self.id))
         return [answer.checkpoint_tuple for answer in listing]
+
+    def state(self) -> tuple[object, ...]:
+        """The present, but for ids and times."""
+        found = self._states.GetState(GetStateRequest(thread_id=self.id)).snapshot
+        held = {name: (value.encoding, _UUID.sub(b"", value.data)) for name, value in found.values.items()}
+        tasks = [(task.name, str(task.path)) for task in found.tasks]
+        return held, _UUID.sub(b"", found.root_value.data), list(found.next), tasks, found.metadata, found.warnings
 
     def update(self, request: UpdateStateRequest) -> UpdateStateResponse | None:
         """Send an update; None when it is refused, which must be as the contract says and leave nothing behind."""
@@ -237,27 +255,62 @@ class _Thread:
         )
         assert newest.checkpoint.channel_values.keys() <= newest.checkpoint.channel_versions.keys()
         for checkpoint_id in (None, newest.checkpoint.id):
-            place = GetStateRequest(thread_id=self.id, checkpoint_id=checkpoint_id, subgraphs=True)
+            place = GetStateRequest(
+                thread_id=self.id,
+                checkpoint_ns=answer.config.checkpoint_ns,
+                checkpoint_id=checkpoint_id,
+                subgraphs=True,
+            )
             assert self._states.GetState(place).snapshot.config == answer.config
+
+
+@pytest.fixture
+def channel(server: ServerProcess) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(server.address) as plain:
+        yield of_tenant(plain, "fuzz")
+
+
+def _prepared(channel: grpc.Channel, data: st.DataObject) -> tuple[_Thread, GraphRef, list[str]] | None:
+    """A thread with random checkpoints, and a random graph with its nodes; None when that is refused."""
+    spec = data.draw(_specs(), "graph")
+    try:
+        registered = StatesStub(channel).RegisterGraph(RegisterGraphRequest(graph_name="g", spec=spec))
+    except grpc.RpcError as error:
+        refusal: Any = error
+        assert error_reason(refusal) == "INVALID_FIELD"
+        return None
+    thread = _Thread(channel)
+    if ops := data.draw(_checkpoints(), "checkpoints"):
+        CheckpointsStub(channel).Commit(CommitRequest(thread_id=thread.id, ops=ops))
+    return thread, GraphRef(hash=registered.graph_hash), [node.name for node in spec.nodes]
 
 
 @settings(suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_whatever_is_asked_there_is_a_documented_answer(server: ServerProcess, data: st.DataObject) -> None:
-    with grpc.insecure_channel(server.address) as plain:
-        channel = of_tenant(plain, "fuzz")
-        spec = data.draw(_specs(), "graph")
-        try:
-            registered = StatesStub(channel).RegisterGraph(RegisterGraphRequest(graph_name="g", spec=spec))
-        except grpc.RpcError as error:
-            refusal: Any = error
-            assert error_reason(refusal) == "INVALID_FIELD"
-            return
-        thread = _Thread(channel)
-        if ops := data.draw(_checkpoints(), "checkpoints"):
-            CheckpointsStub(channel).Commit(CommitRequest(thread_id=thread.id, ops=ops))
-        for _ in range(3):
-            request = data.draw(_requests([node.name for node in spec.nodes]), "update")
-            request.graph.CopyFrom(GraphRef(hash=registered.graph_hash))
-            if (answer := thread.update(request)) is not None:
-                thread.check(answer)
+def test_whatever_is_asked_there_is_a_documented_answer(channel: grpc.Channel, data: st.DataObject) -> None:
+    if (prepared := _prepared(channel, data)) is None:
+        return
+    thread, graph, nodes = prepared
+    for _ in range(3):
+        request = data.draw(_requests(nodes), "update")
+        request.graph.CopyFrom(graph)
+        if (answer := thread.update(request)) is not None:
+            thread.check(answer)
+
+
+@settings(suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_supersteps_in_one_request_are_as_in_many(channel: grpc.Channel, data: st.DataObject) -> None:
+    """What a superstep builds on is what a read of the checkpoint before it would give."""
+    if (prepared := _prepared(channel, data)) is None:
+        return
+    together, graph, nodes = prepared
+    apart = _Thread(channel)
+    if together.stored():
+        ThreadsStub(channel).CopyThread(CopyThreadRequest(source_thread_id=together.id, target_thread_id=apart.id))
+    supersteps = [step for _ in range(2) for step in data.draw(_requests(nodes), "update").supersteps]
+    requests = [UpdateStateRequest(graph=graph, supersteps=[step]) for step in supersteps]
+    answered = all(apart.update(request) is not None for request in requests)
+    assert (together.update(UpdateStateRequest(graph=graph, supersteps=supersteps)) is not None) == answered
+    if answered:
+        assert together.state() == apart.state()

@@ -158,8 +158,6 @@ def _chosen(field: str, names: Names, node: NodeSpec, goto: Goto) -> Iterator[Wr
 
 
 def _send(field: str, node: str, argument: Value) -> Value:
-    if not values.is_text(node):
-        raise InvalidUpdate(field, "names no node")
     place = f"{field}.send.input"
     try:
         return values.send(node, _decoded(place, argument))
