@@ -124,6 +124,11 @@ async def test_what_is_refused_leaves_nothing(engine: Engine) -> None:
     assert await _listed(engine) == before
 
 
+def _step(channel: str, times: int) -> Superstep:
+    writes = [ChannelWrites(channel=channel, values=[dumped(1)] * times)]
+    return Superstep(updates=[StateUpdate(as_node="a", writes=writes)])
+
+
 async def test_what_is_not_there(engine: Engine) -> None:
     cases: list[tuple[type[EngineError], dict[str, object]]] = [
         (CheckpointNotFound, {"checkpoint_id": _ID}),
@@ -133,6 +138,7 @@ async def test_what_is_not_there(engine: Engine) -> None:
         (InvalidField, {"supersteps": []}),
         (InvalidField, {"supersteps": [Superstep()]}),
         (InvalidField, {"metadata": "[]"}),
+        (InvalidField, {"supersteps": [_step("x", 50_001), _step("log", 50_000)]}),
     ]
     for error, fields in cases:
         request = _request(x=dumped(1))

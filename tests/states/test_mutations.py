@@ -197,8 +197,8 @@ MUTATIONS = (
     Mutation(
         "a message with a known id replaces",
         "messages",
-        "            merged[places[message.id]] = message\n",
-        "            merged.append(message)\n",
+        "                merged[places[message.id][-1]] = message\n",
+        "                merged.append(message)\n",
         "a message is replaced",
     ),
 )

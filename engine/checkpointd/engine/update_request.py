@@ -9,6 +9,7 @@ from checkpointd.v1.core_pb2 import Value
 from checkpointd.v1.states_pb2 import Goto, StateUpdate, UpdateStateRequest
 
 _SUPERSTEPS = 100
+_VALUES = 100_000
 
 
 def check(request: UpdateStateRequest) -> dict[str, Any]:
@@ -23,7 +24,10 @@ def check(request: UpdateStateRequest) -> dict[str, Any]:
     for place, superstep in enumerate(request.supersteps):
         field = f"supersteps[{place}].updates"
         _count(field, superstep.updates, validate.MAX_ITEMS, least=1)
-        _updates(field, superstep.updates)
+    if (given := sum(_values(superstep.updates) for superstep in request.supersteps)) > _VALUES:
+        raise InvalidField("supersteps", f"have {given} values; give them at most {_VALUES} in one request")
+    for place, superstep in enumerate(request.supersteps):
+        _updates(f"supersteps[{place}].updates", superstep.updates)
     more = validate.json_object("metadata", request.metadata)
     validate.run_id("metadata run_id", more)
     return more
@@ -32,6 +36,11 @@ def check(request: UpdateStateRequest) -> dict[str, Any]:
 def _count(field: str, entries: Sequence[object], most: int, least: int = 0) -> None:
     if not least <= len(entries) <= most:
         raise InvalidField(field, f"has {len(entries)} entries; give it {least} to {most}")
+
+
+def _values(updates: Sequence[StateUpdate]) -> int:
+    """How many values there are, or channels without one."""
+    return sum(_values(update.then) + sum(max(1, len(given.values)) for given in update.writes) for update in updates)
 
 
 def _updates(field: str, updates: Sequence[StateUpdate]) -> None:

@@ -70,3 +70,10 @@ def test_many_writes_are_folded_as_one_after_the_other(kind: str, data: st.DataO
 def test_very_many_writes(kind: str, left: Any, write: Any, size: int) -> None:
     folded = reduce_all(_reducer(kind), left, map(write, range(size)))
     assert len(values.set_items(folded) if kind == "OR" and not isinstance(folded, dict) else folded) == size
+
+
+def test_very_many_removals() -> None:
+    messages = [{"role": "user", "content": "x", "id": str(number)} for number in range(_MANY)]
+    left = reduce(_reducer("ADD_MESSAGES"), [], messages)
+    removals = ([{"role": "remove", "id": str(number)}] for number in range(_MANY - 1))
+    assert reduce_all(_reducer("ADD_MESSAGES"), left, removals) == left[-1:]

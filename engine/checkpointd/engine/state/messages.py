@@ -66,17 +66,15 @@ def add_messages(left: Any, right: Any) -> list[Ext]:
 
 def add_messages_in_turn(left: Any, writes: Iterable[Any]) -> list[Ext]:
     """`add_messages` with one write after the other."""
-    merged = _listed(left)
-    places = _places(merged)
+    merged = _Merged(_listed(left))
     for write in writes:
         theirs = _listed(write)
         resets = [place for place, message in enumerate(theirs) if message.removes and message.id == _REMOVE_ALL]
-        gone = set() if resets else _merge(merged, places, theirs)
-        if resets or gone:
-            kept = theirs[resets[-1] + 1 :] if resets else merged
-            merged = [message for message in kept if message.id not in gone]
-            places = _places(merged)
-    return [message.data for message in merged]
+        if resets:
+            merged = _Merged(theirs[resets[-1] + 1 :])
+        else:
+            merged.add(theirs)
+    return merged.data()
 
 
 def _listed(data: Any) -> list[_Message]:
@@ -85,25 +83,36 @@ def _listed(data: Any) -> list[_Message]:
     return [_with_id(message) for message in messages(data)]
 
 
-def _places(merged: Sequence[_Message]) -> dict[str | None, int]:
-    return {message.id: place for place, message in enumerate(merged)}
+class _Merged:
+    """Messages in order, with gaps where some were removed; and the places of each id, of which the last is replaced."""
 
+    def __init__(self, given: list[_Message]) -> None:
+        self._messages: list[_Message | None] = [*given]
+        self._places: dict[str | None, list[int]] = {}
+        for place, message in enumerate(given):
+            self._places.setdefault(message.id, []).append(place)
 
-def _merge(merged: list[_Message], places: dict[str | None, int], theirs: Sequence[_Message]) -> set[str | None]:
-    """Append and replace, in place; returns the ids of the messages to be removed then."""
-    gone: set[str | None] = set()
-    for message in theirs:
-        if message.id not in places:
-            if message.removes:
-                raise Refused(f"can't remove the message {message.id!r}, which is not there")
-            places[message.id] = len(merged)
-            merged.append(message)
-        elif message.removes:
-            gone.add(message.id)
-        else:
-            gone.discard(message.id)
-            merged[places[message.id]] = message
-    return gone
+    def add(self, theirs: Sequence[_Message]) -> None:
+        """Append and replace; remove what is asked for once all are in."""
+        merged, places = self._messages, self._places
+        gone: dict[str | None, None] = {}
+        for message in theirs:
+            if message.id not in places:
+                if message.removes:
+                    raise Refused(f"can't remove the message {message.id!r}, which is not there")
+                places[message.id] = [len(merged)]
+                merged.append(message)
+            elif message.removes:
+                gone[message.id] = None
+            else:
+                gone.pop(message.id, None)
+                merged[places[message.id][-1]] = message
+        for removed in gone:
+            for place in places.pop(removed):
+                merged[place] = None
+
+    def data(self) -> list[Ext]:
+        return [message.data for message in self._messages if message is not None]
 
 
 def messages_delta(state: Any, writes: Sequence[Any]) -> list[Ext]:

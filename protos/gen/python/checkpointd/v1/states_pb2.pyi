@@ -718,7 +718,9 @@ class UpdateStateRequest(google.protobuf.message.Message):
     """
     @property
     def supersteps(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Superstep]:
-        """supersteps are applied one on top of the other. At least 1, at most 100."""
+        """supersteps are applied one on top of the other. At least 1, at most 100, with at most 100000 values in all of their
+        updates' writes.
+        """
 
     @property
     def graph(self) -> Global___GraphRef:
