@@ -84,7 +84,7 @@ def _listed(data: Any) -> list[_Message]:
 
 
 class _Merged:
-    """Messages in order, with gaps where some were removed; and the places of each id, the last of which is replaced."""
+    """Messages in order, with gaps where some were removed, and the places of each id; the last one is replaced."""
 
     def __init__(self, given: list[_Message]) -> None:
         self._messages: list[_Message | None] = [*given]
