@@ -11,7 +11,6 @@ import psutil
 import psycopg
 import pytest
 
-from checkpointd.server.embedded import EmbeddedPostgresError
 from checkpointd.v1.checkpoints_pb2 import ListCheckpointsRequest
 from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsStub
 from tests.messages import put_checkpoint
@@ -101,15 +100,6 @@ def _postmaster(directory: Path) -> str:
         return ""
 
 
-def _starts(postgres: TestPostgres) -> bool:
-    """Whether it starts. In a process with gRPC's threads, a fork fails now and then before PostgreSQL runs."""
-    try:
-        postgres.start()
-    except EmbeddedPostgresError:
-        return False
-    return True
-
-
 @pytest.mark.parametrize("way", ["kill", "stop"])
 def test_an_external_postgresql_that_restarts(own_postgres: TestPostgres, tmp_path: Path, way: str) -> None:
     with ServerProcess(tmp_path / "log", "--database-url", own_postgres.create_database()) as server:
@@ -123,7 +113,7 @@ def test_an_external_postgresql_that_restarts(own_postgres: TestPostgres, tmp_pa
             with refused(grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE"):
                 listed(server.address, "t0")
             assert health(server.address) == "SERVING"
-            eventually("PostgreSQL starts", lambda: _starts(own_postgres))
+            own_postgres.start()
             putters.go_on()
         assert set(putters.failures) == _AWAY
         assert putters.missing(server.address) == []

@@ -21,9 +21,6 @@ def main() -> int:
         return 1
     # What goes wrong is said by us, once. gRPC looks at this when it is loaded.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    # The server forks to start its PostgreSQL as another user. What gRPC does in a forked child, so that it could go on
-    # calling there, sometimes crashes it before it becomes PostgreSQL.
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from checkpointd.server import commands  # noqa: PLC0415 - only now is it known that it loads
 
     try:

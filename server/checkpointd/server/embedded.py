@@ -181,8 +181,8 @@ class EmbeddedPostgres:
         if self._major >= 17:
             locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         initdb = subprocess.run(
-            [self._binaries / "initdb", "-D", fresh, "-U", "postgres", "-A", "trust", "-E", "UTF8", *locale],
-            check=False, capture_output=True, text=True, errors="replace", **self._confinement(fresh),
+            self._confined("initdb", "-D", fresh, "-U", "postgres", "-A", "trust", "-E", "UTF8", *locale),
+            check=False, capture_output=True, text=True, errors="replace", **self._surroundings(fresh),
         )  # fmt: skip
         if initdb.returncode != 0:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -220,8 +220,8 @@ class EmbeddedPostgres:
         with self.log_file.open("ab") as output:
             log_start = output.tell()  # before PostgreSQL moves it
             self._process = psutil.Popen(
-                [self._binaries / "postgres", "-D", self._pgdata, *options],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, **self._confinement(self._pgdata),
+                self._confined("postgres", "-D", self._pgdata, *options),
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, **self._surroundings(self._pgdata),
             )  # fmt: skip
             self._await_ready(self._process, stale, log_start)
 
@@ -270,13 +270,15 @@ class EmbeddedPostgres:
             self._pid_file.unlink()
             (self._pgdata / f".s.PGSQL.{_PORT}.lock").unlink(missing_ok=True)
 
-    def _confinement(self, directory: Path) -> dict[str, Any]:
-        """How PostgreSQL's programs run: out of reach of the terminal's Ctrl-C, and not as root."""
+    def _confined(self, program: str, *arguments: str | Path) -> list[str | Path]:
+        """The command of one of PostgreSQL's programs, which never runs as root."""
+        command: list[str | Path] = [self._binaries / program, *arguments]
+        return command if self._account is None else [*self._account.running(command)]
+
+    def _surroundings(self, directory: Path) -> dict[str, Any]:
+        """Where PostgreSQL's programs run: in their directory, and out of reach of the terminal's Ctrl-C."""
         environment = os.environ | {"LC_ALL": "C"}  # whatever locales there are, and no translated messages
-        arguments: dict[str, Any] = {"cwd": directory, "env": environment, "start_new_session": True}
-        if self._account is not None:
-            arguments |= {"user": self._account.uid, "group": self._account.gid, "extra_groups": []}
-        return arguments
+        return {"cwd": directory, "env": environment, "start_new_session": True}
 
     def _release(self) -> None:
         try:

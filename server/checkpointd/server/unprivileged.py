@@ -5,13 +5,24 @@ import os
 import pwd
 import stat
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 log = logging.getLogger("checkpointd.server.unprivileged")
 
 _NAME = "checkpointd"
+
+# Becomes the account, for good, and then the program.
+_STEP_DOWN = """
+import os, sys
+user, group, *command = sys.argv[1:]
+os.setgroups([])
+os.setgid(int(group))
+os.setuid(int(user))
+os.execv(command[0], command)
+"""
 
 
 class NoAccountError(Exception):
@@ -24,6 +35,15 @@ class Account:
 
     uid: int
     gid: int
+
+    def running(self, command: Sequence[str | os.PathLike[str]]) -> list[str]:
+        """The command that runs this one, whose program is a path, as the account.
+
+        Not by subprocess's own `user`: that makes it fork in the classic way, in which a thread of gRPC's that was busy
+        at that moment leaves a child that crashes before it becomes the program.
+        """
+        interpreter = [sys.executable, "-I", "-S", "-c", _STEP_DOWN]
+        return [*interpreter, str(self.uid), str(self.gid), *(os.fspath(word) for word in command)]
 
 
 def account_for(data: Path) -> Account | None:
