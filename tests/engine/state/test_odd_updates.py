@@ -11,7 +11,7 @@ import pytest
 
 from checkpointd.engine.batch import prepare
 from checkpointd.engine.errors import EngineError, InvalidUpdate, NeedsCode
-from checkpointd.engine.state import values
+from checkpointd.engine.state import next_checkpoint, values
 from checkpointd.engine.state.next_checkpoint import Place
 from checkpointd.engine.state.update import Outcome, update
 from checkpointd.v1.core_pb2 import CheckpointTuple, PendingWrite, Value, Write
@@ -205,6 +205,12 @@ def test_short_requests_that_make_very_much() -> None:
     with pytest.raises(InvalidUpdate, match="bytes to be stored; give less in one request") as caught:
         update(place, found, {}, supersteps, superseded=False, newest_id=_ID)
     assert caught.value.metadata["field"].startswith("supersteps[")
+
+
+def test_work_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(next_checkpoint, "_LONGEST", -1.0)
+    with pytest.raises(InvalidUpdate, match="give less in one request"):
+        _updated(_spec(), None, _as_a(x=dumped(1)))
 
 
 def test_many_updates_of_a_graph_with_many_names() -> None:

@@ -1,6 +1,7 @@
 """The checkpoint after a superstep: what it holds, and what there is to store (Pregel.bulk_update_state,
 langgraph.pregel._checkpoint.create_checkpoint). Pure."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +28,9 @@ VERSION = 4
 # What one request may make, all its values together, each with about as much around it.
 _MOST_BYTES = 256 << 20
 _AROUND = 500
+
+# And how long it may take, in seconds: the thread's writers wait meanwhile.
+_LONGEST = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class Checkpoints:
         self._place = place
         self._newest_id = newest_id
         self._size = 0
+        self._end = time.monotonic() + _LONGEST
         self.ops: list[CheckpointPut | WritesPut] = []
 
     def count(self, at: str, stored: Iterable[Value]) -> None:
@@ -96,6 +101,8 @@ class Checkpoints:
     ) -> Base:
         """Apply steps, one after the other, and make the checkpoint that holds the outcome. `written` are the channels
         that count as updated; None: those that the steps changed."""
+        if time.monotonic() > self._end:
+            raise InvalidUpdate(at, f"comes after {_LONGEST} seconds of what is before it; give less in one request")
         spec, before = self._place.spec, base.found.checkpoint
         channels, versions, seen = base.channels, dict(before.channel_versions), seen_by_node(before)
         triggers = {trigger for node in spec.nodes for trigger in node.triggers}

@@ -172,7 +172,8 @@ class StatesStub(typing.Generic[_StatesRegisterGraphType, _StatesGetStateType, _
     Errors:
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
     * `INVALID_ARGUMENT`, reason `INVALID_UPDATE`: the graph does not take this update: no such node, a value that a
-      channel refuses, two values for a channel that takes one. Or it makes more to be stored than a request may: 256 MiB.
+      channel refuses, two values for a channel that takes one. Or it is too much for one request: more than 256 MiB to be
+      stored, or more than 5 seconds of work.
     * `NOT_FOUND`, reason `CHECKPOINT_NOT_FOUND`: the checkpoint named does not exist.
     * `NOT_FOUND`, reason `GRAPH_NOT_FOUND`: the graph named is not registered.
     * `NOT_FOUND`, reason `SUBGRAPH_NOT_FOUND`: no node of the graph leads to the namespace.
@@ -261,7 +262,8 @@ class StatesServicer(metaclass=abc.ABCMeta):
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
         * `INVALID_ARGUMENT`, reason `INVALID_UPDATE`: the graph does not take this update: no such node, a value that a
-          channel refuses, two values for a channel that takes one. Or it makes more to be stored than a request may: 256 MiB.
+          channel refuses, two values for a channel that takes one. Or it is too much for one request: more than 256 MiB to be
+          stored, or more than 5 seconds of work.
         * `NOT_FOUND`, reason `CHECKPOINT_NOT_FOUND`: the checkpoint named does not exist.
         * `NOT_FOUND`, reason `GRAPH_NOT_FOUND`: the graph named is not registered.
         * `NOT_FOUND`, reason `SUBGRAPH_NOT_FOUND`: no node of the graph leads to the namespace.
