@@ -140,7 +140,7 @@ def test_a_graph_that_is_not_known(run: Run, saver: RemoteSaver) -> None:
     graph = counter(saver, register=False)
     graph.invoke({"log": ["in"]}, config("t"))
     lines = run("state", "t").lines
-    assert "next        not known, see the warnings" in lines
+    assert "next        nothing, as far as is known; see the warnings" in lines
     assert lines[-2] == "warnings"
     assert run("state", "t", "--json").document["warnings"]
     saver.register(graph, "mine")

@@ -18,9 +18,10 @@ Run = Callable[..., Answer]
 def test_an_update_at_the_head(run: Run, saver: RemoteSaver) -> None:
     graph = counter(saver)
     graph.invoke({"log": ["in"]}, config("t"))
-    (line,) = run("update", "t", '{"count": 10, "log": ["by hand"]}').lines
+    line, following = run("update", "t", '{"count": 10, "log": ["by hand"]}').lines
     head = graph.get_state(config("t"))
     assert line == f"updated t: its head is now {checkpoint_id(head.config)}"
+    assert following == f"next: {head.next[0] if head.next else 'nothing, it is finished'}"
     assert head.values == {"count": 10, "log": ["in", "first", "second", "by hand"]}
     assert head.metadata is not None
     assert head.metadata["source"] == "update"
@@ -74,7 +75,7 @@ def test_a_choice_that_only_code_can_make(run: Run, saver: RemoteSaver) -> None:
     assert "--goto" in answer.err
     assert run("update", "t", "null", "--as-node", "agent", "--goto", "action").code == 0
     assert graph.get_state(config("t")).next == ("action",)
-    assert run("update", "t", "null", "--as-node", "agent", "--goto").code == 0
+    assert run("update", "t", "null", "--as-node", "agent", "--goto", "__end__").code == 0
     assert graph.get_state(config("t")).next == ()
 
 

@@ -220,7 +220,6 @@ def _but_for_id(message: AnyMessage) -> tuple[type, dict[str, Any]]:
         [Decimal(1)],
         {"role": "user", "content": "x", "example": True},
         {"role": "ai", "content": "x", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}, "id": "1"}]},
-        {"role": "user", "content": 5},
         {"role": "user", "content": "x", "id": 5},
     ],
     ids=repr,
@@ -231,12 +230,23 @@ def test_forms_of_messages_that_need_code(right: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "right", [{"role": "nobody", "content": "x"}, {"role": "user"}, {"content": "x"}, {"role": "tool", "content": ""}]
+    "right",
+    [
+        {"role": "nobody", "content": "x"},
+        {"role": "user"},
+        {"content": "x"},
+        {"role": "tool", "content": ""},
+        {"role": "user", "content": 5},
+        [3],
+        3,
+        [[]],
+    ],
+    ids=repr,
 )
 def test_what_is_no_message(right: Any) -> None:
     with pytest.raises(Refused):
         _reduced("ADD_MESSAGES", [], right)
-    with pytest.raises((ValueError, KeyError)):
+    with pytest.raises((ValueError, KeyError, NotImplementedError, TypeError)):
         add_messages([], right)
 
 

@@ -160,9 +160,9 @@ def _update(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--goto",
-        nargs="*",
+        action="append",
         metavar="NODE",
-        help="where that node leads to, for one with conditional edges; without a NODE, nowhere",
+        help="where that node leads to, for one with conditional edges; once for each node, __end__ for none",
     )
     command.add_argument(
         "--checkpoint",

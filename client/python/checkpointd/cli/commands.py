@@ -59,7 +59,7 @@ def _hint(error: Exception) -> str:
     if isinstance(error, GraphUnknown):
         return "; here: --graph NAME"
     if isinstance(error, NeedsCode) and error.metadata.get("field", "").endswith(".goto"):
-        return "; here: --goto NODE ..., or --goto alone"
+        return "; here: --goto NODE, or --goto __end__ for none"
     return ""
 
 

@@ -18,6 +18,11 @@ _CHARACTERS = 240
 _ENTRIES = 20
 
 
+def nothing_next(snapshot: StateSnapshot) -> str:
+    """What to say of a state after which nothing runs, as far as that is known."""
+    return "nothing, as far as is known; see the warnings" if snapshot.warnings else "nothing, it is finished"
+
+
 def graph_of(options: argparse.Namespace) -> GraphRef | None:
     """The graph that the options name."""
     return None if options.graph is None else GraphRef(name=options.graph)
@@ -102,8 +107,7 @@ class _Shown:
         if snapshot.next:
             self._line(indent, (f"{'next':<12}", "bold"), (", ".join(clean(name) for name in snapshot.next), "green"))
         else:
-            unknown = "not known, see the warnings" if snapshot.warnings else "nothing, it is finished"
-            self._line(indent, (f"{'next':<12}", "bold"), unknown)
+            self._line(indent, (f"{'next':<12}", "bold"), nothing_next(snapshot))
 
     def _task(self, task: StateTask, indent: int) -> None:
         status = "failed" if task.HasField("error") else "waits" if task.interrupts else ""

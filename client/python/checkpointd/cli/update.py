@@ -9,7 +9,7 @@ from typing import Any
 from checkpointd.cli import ids
 from checkpointd.cli.documents import config_document
 from checkpointd.cli.printing import Printer
-from checkpointd.cli.state import graph_of
+from checkpointd.cli.state import graph_of, nothing_next
 from checkpointd.cli.text import clean
 from checkpointd.client import Client
 from checkpointd.v1.core_pb2 import Precondition, Value
@@ -44,6 +44,13 @@ def run(client: Client, options: argparse.Namespace, printer: Printer) -> int:
         return 0
     head = (clean(response.config.checkpoint_id), "yellow")
     printer.line("updated ", (clean(options.thread), "cyan"), ": its head is now ", head)
+    made = client.get_state(
+        thread_id=options.thread,
+        checkpoint_ns=response.config.checkpoint_ns,
+        checkpoint_id=response.config.checkpoint_id,
+        graph=graph_of(options),
+    )
+    printer.line("next: ", ", ".join(clean(name) for name in made.next) or nothing_next(made))
     return 0
 
 

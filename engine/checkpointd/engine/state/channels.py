@@ -23,6 +23,7 @@ class Channel:
         """`stored` is the checkpoint's value of it. Raises Opaque when that can't be what this kind stores."""
         self._value = stored
         self.unresolved: list[Value] = []
+        self.problem = "is of a class of the graph's own"  # why there is something unresolved
 
     def available(self) -> bool:
         """Whether there is something to read."""

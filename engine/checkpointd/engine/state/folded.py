@@ -26,8 +26,9 @@ class Folded(Channel):
             return False
         try:
             self._fold(written)
-        except Opaque:
+        except Opaque as problem:
             self.unresolved.extend(written)
+            self.problem = str(problem)
         return True
 
     def _fold(self, written: Sequence[Value]) -> None:

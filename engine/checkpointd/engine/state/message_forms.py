@@ -61,11 +61,13 @@ def message_object(data: Any) -> Ext:
             fields = dict(data)
             role = fields.pop("role") if "role" in fields else fields.pop("type", None)
             return _made(role, fields)
-    raise Opaque("holds something that is no message")
+    raise Refused("is given something that is no message; give text, or an object with a role and a content")
 
 
 def _made(role: Any, given: dict[Any, Any]) -> Ext:
     kind = _ROLES.get(role) if isinstance(role, str) else None
+    if role is None:
+        raise Refused("is given a message without a role")
     if kind is None:
         given_role = repr(role) if isinstance(role, str) else type(role).__name__
         raise Refused(f"is given a message of the role {given_role}; use one of {', '.join(_ROLES)}")
@@ -97,7 +99,7 @@ def _content(kind: str, content: Any) -> Any:
         return content
     if isinstance(content, list) and all(isinstance(part, str | dict) for part in content):
         return content
-    raise Opaque("holds a message whose content is neither text nor a list of parts")
+    raise Refused("is given a message whose content is neither text nor a list of parts")
 
 
 def _field(kind: str, fields: dict[str, Any], name: Any, value: Any) -> Any:

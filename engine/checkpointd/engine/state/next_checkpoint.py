@@ -238,8 +238,8 @@ def _refuse_unresolved(at: str, channels: Mapping[str, Channel], written: set[st
         if channel.unresolved and not channel.keeps_writes:
             raise NeedsCode(
                 at,
-                f"writes to channel {name!r}, which is folded by code that the server does not have; read its value, "
-                "fold it where that code is, and send an Overwrite with the precondition expected_head",
+                f"writes to channel {name!r}, which can't be folded without the graph's code: it {channel.problem}; "
+                "read its value, fold it where that code is, and send an Overwrite with the precondition expected_head",
             )
 
 

@@ -128,10 +128,12 @@ def input_writes(field: str, selection: ChannelSelection, update: StateUpdate) -
 def _refuse_choice(field: str, node: NodeSpec) -> None:
     if node.branches:
         names = ", ".join(repr(branch.name) for branch in node.branches)
+        ends = sorted({end for branch in node.branches for end in branch.ends.names})
+        where = f" ({', '.join(ends)})" if ends else ""
         raise NeedsCode(
             f"{field}.goto",
             f"is missing: node {node.name!r} has the conditional edge {names}, whose choice only the graph's code can "
-            "make; name the nodes that it leads to, or give a goto without targets for none",
+            f"make; name the nodes that it leads to{where}, or give a goto without targets for none",
         )
 
 
