@@ -146,6 +146,10 @@ def test_a_role_that_may_not_use_the_tables(
     execute("GRANT USAGE ON SCHEMA checkpointd TO {}", role)
     execute("GRANT SELECT ON checkpointd.migrations TO {}", role)
     _refuses(make_conninfo(database_url, user=role), role, "permission denied")
+    # Nor those that later versions made.
+    execute("GRANT ALL ON checkpointd.threads, checkpointd.checkpoints TO {}", role)
+    execute("GRANT ALL ON checkpointd.channel_values, checkpointd.writes TO {}", role)
+    _refuses(make_conninfo(database_url, user=role), role, "graph_versions, graphs")
 
 
 def test_a_newer_schema(database_url: str, tmp_path: Path, execute: Callable[..., None]) -> None:

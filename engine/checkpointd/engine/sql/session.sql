@@ -21,7 +21,8 @@ SET lock_timeout = '10s'
 
 -- name: forbidden_tables
 -- The tables that the role may not use in full.
-SELECT table_name FROM unnest(ARRAY['threads', 'checkpoints', 'channel_values', 'writes']) AS table_name
+SELECT table_name
+FROM unnest(ARRAY['threads', 'checkpoints', 'channel_values', 'writes', 'graphs', 'graph_versions']) AS table_name
 CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
 WHERE NOT has_table_privilege('checkpointd.' || table_name, privilege)
 GROUP BY table_name
