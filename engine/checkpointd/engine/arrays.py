@@ -36,7 +36,7 @@ def cells(types: Sequence[int], values: Sequence[Cell]) -> list[bytes]:
 
 
 class Rows:
-    """An array of one composite type: the base of the four that a commit takes."""
+    """An array of one composite type: the base of those that a commit takes."""
 
     type_name: str
     columns: tuple[int, ...]
@@ -78,9 +78,14 @@ class WriteRows(Rows):
     columns = (_INT4, _INT8, _TEXT, _TEXT, _TEXT, _INT4, _TEXT, _TEXT, _TEXT, _BYTEA)
 
 
+class ConditionRows(Rows):
+    type_name = "checkpointd.condition_row_v1"
+    columns = (_INT4, _TEXT, _TEXT, _INT8)
+
+
 async def register(connection: AsyncConnection) -> None:
-    """Teach a connection the four row types of this database."""
-    for rows in (ThreadRows, CheckpointRows, ValueRows, WriteRows):
+    """Teach a connection the row types of this database."""
+    for rows in (ThreadRows, CheckpointRows, ValueRows, WriteRows, ConditionRows):
         cursor = await connection.execute(
             "SELECT oid::int8, typarray::int8 FROM pg_type WHERE oid = %s::regtype", (rows.type_name,)
         )

@@ -9,9 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from checkpointd.engine import validate
-from checkpointd.engine.arrays import INT4, INT8, CheckpointRows, Rows, ThreadRows, ValueRows, WriteRows, cells
+from checkpointd.engine.arrays import (
+    INT4,
+    INT8,
+    CheckpointRows,
+    ConditionRows,
+    Rows,
+    ThreadRows,
+    ValueRows,
+    WriteRows,
+    cells,
+)
 from checkpointd.engine.errors import InvalidField
 from checkpointd.v1.checkpoints_pb2 import CheckpointPut, WritesPut
+from checkpointd.v1.core_pb2 import Precondition
 
 Op = CheckpointPut | WritesPut
 CheckpointKey = tuple[str, str, str, str]  # tenant, thread_id, checkpoint_ns, checkpoint_id
@@ -29,6 +40,15 @@ class _Row:
     op: int = 0  # the place, within its commit, of the op that stores it
 
 
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What must hold for a commit to be stored."""
+
+    checkpoint_ns: str
+    expected_head: str | None
+    token: int | None
+
+
 @dataclass(slots=True)
 class Commit:
     """The ops of one caller on one thread, which are stored all or none."""
@@ -37,6 +57,7 @@ class Commit:
     thread_id: str
     ops: int
     graph_hash: bytes | None = None  # of the last checkpoint that names one
+    condition: Condition | None = None
     size: int = 0  # bytes that will travel to the database, roughly
     checkpoints: list[_Row] = field(default_factory=list)
     values: list[_Row] = field(default_factory=list)
@@ -47,16 +68,29 @@ class Commit:
         return [(self.tenant, self.thread_id, *row.key) for row in self.checkpoints]  # type: ignore[misc]
 
 
-def prepare(tenant: str, thread_id: str, ops: Sequence[Op]) -> Commit:
+def prepare(tenant: str, thread_id: str, ops: Sequence[Op], precondition: Precondition | None = None) -> Commit:
     """Check ops and pack what they store. Takes the large values out of the messages rather than copy them."""
     validate.thread_id(thread_id)
-    commit = Commit(tenant, thread_id, len(ops))
+    commit = Commit(tenant, thread_id, len(ops), condition=_condition(ops, precondition))
     for number, op in enumerate(ops, start=1):
         if isinstance(op, CheckpointPut):
             _add_checkpoint(commit, number, op)
         else:
             _add_writes(commit, number, op)
     return commit
+
+
+def _condition(ops: Sequence[Op], precondition: Precondition | None) -> Condition | None:
+    if precondition is None:
+        return None
+    validate.precondition(precondition)
+    expected = precondition.expected_head if precondition.HasField("expected_head") else None
+    namespaces = {op.checkpoint_ns for op in ops}
+    if expected is not None and len(namespaces) > 1:
+        raise InvalidField("precondition.expected_head", "is of one namespace, and the ops are of several; split them")
+    if expected is None and not precondition.fencing_token:
+        return None
+    return Condition(min(namespaces, default=""), expected, precondition.fencing_token or None)
 
 
 def _add_checkpoint(commit: Commit, number: int, put: CheckpointPut) -> None:
@@ -118,6 +152,7 @@ class _Thread:
     number: int
     ops: int = 0
     graph_hash: bytes | None = None
+    condition: Condition | None = None
 
 
 class Batch:
@@ -146,6 +181,18 @@ class Batch:
                 self._writes[key] = (thread, thread.ops + row.op, row)
         thread.ops += commit.ops
         thread.graph_hash = commit.graph_hash or thread.graph_hash
+        thread.condition = commit.condition
+
+    def conditions(self) -> ConditionRows:
+        """The conditions of the threads that have one."""
+        rows = ConditionRows()
+        for thread in self._threads.values():
+            if (condition := thread.condition) is not None:
+                expected = None if condition.expected_head is None else condition.expected_head.encode()
+                token = None if condition.token is None else INT8(condition.token)
+                row = (INT4(thread.number), condition.checkpoint_ns.encode(), expected, token)
+                rows.add(cells(ConditionRows.columns, row))
+        return rows
 
     def parameters(self) -> dict[str, Rows]:
         """The parameters of the statement `commit`."""

@@ -24,6 +24,8 @@ from checkpointd.v1.checkpoints_pb2 import (
     PutWritesResponse,
 )
 
+_Write = PutCheckpointRequest | PutWritesRequest | CommitRequest
+
 
 class Checkpoints:
     """The rpcs of the service, each as a method that takes the tenant and the request. Requests are consumed."""
@@ -33,11 +35,11 @@ class Checkpoints:
         self._committer = committer
 
     async def put_checkpoint(self, tenant: str, request: PutCheckpointRequest) -> PutCheckpointResponse:
-        (sequence,) = await self._commit(tenant, request.thread_id, [request.put])
+        (sequence,) = await self._commit(tenant, request, [request.put])
         return PutCheckpointResponse(sequence=sequence)
 
     async def put_writes(self, tenant: str, request: PutWritesRequest) -> PutWritesResponse:
-        await self._commit(tenant, request.thread_id, [request.put])
+        await self._commit(tenant, request, [request.put])
         return PutWritesResponse()
 
     async def commit(self, tenant: str, request: CommitRequest) -> CommitResponse:
@@ -52,10 +54,11 @@ class Checkpoints:
                     ops.append(op.put_writes)
                 case _:
                     raise InvalidField(f"ops[{number}]", "is empty or of a kind that this server does not know")
-        return CommitResponse(checkpoint_sequences=await self._commit(tenant, request.thread_id, ops))
+        return CommitResponse(checkpoint_sequences=await self._commit(tenant, request, ops))
 
-    async def _commit(self, tenant: str, thread_id: str, ops: Sequence[Op]) -> list[int]:
-        commit = prepare(tenant, thread_id, ops)
+    async def _commit(self, tenant: str, request: _Write, ops: Sequence[Op]) -> list[int]:
+        precondition = request.precondition if request.HasField("precondition") else None
+        commit = prepare(tenant, request.thread_id, ops, precondition)
         if not commit.checkpoints and not commit.writes:
             return []
         return await self._committer.commit(commit)

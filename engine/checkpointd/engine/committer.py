@@ -10,9 +10,17 @@ from zlib import crc32
 
 from psycopg import AsyncConnection
 
+from checkpointd.engine.arrays import ConditionRows, Rows
 from checkpointd.engine.batch import Batch, CheckpointKey, Commit
 from checkpointd.engine.database import Database
-from checkpointd.engine.errors import DatabaseFull, DatabaseReadOnly, DatabaseUnavailable
+from checkpointd.engine.errors import (
+    DatabaseFull,
+    DatabaseReadOnly,
+    DatabaseUnavailable,
+    EngineError,
+    HeadMoved,
+    LeaseLost,
+)
 from checkpointd.engine.sql import STATEMENTS
 
 # A batch ends at whichever comes first. The bytes bound what is copied at once and how long a small op waits for large
@@ -77,10 +85,17 @@ class _Lane:
     def _take(self) -> list[tuple[Commit, asyncio.Future[Sequences]]]:
         batch: list[tuple[Commit, asyncio.Future[Sequences]]] = []
         size = 0
+        conditions: dict[tuple[str, str], bool] = {}  # by thread: whether its commit has one
         while self._waiting and len(batch) < _MAX_COMMITS:
             commit, answer = self._waiting[0]
             if batch and size + commit.size > _MAX_BYTES:
                 break
+            thread = (commit.tenant, commit.thread_id)
+            has_condition = commit.condition is not None
+            # A condition is about what is committed, which what is before it in the batch is not yet.
+            if thread in conditions and (has_condition or conditions[thread]):
+                break
+            conditions[thread] = has_condition
             self._waiting.popleft()
             if not answer.cancelled():
                 batch.append((commit, answer))
@@ -92,13 +107,17 @@ class _Lane:
         refused batch is stored in halves, unless the database itself is the trouble."""
         try:
             async with self._database.writing() as connection:
-                sequences = await store(connection, [commit for commit, _ in batch])
+                sequences, refusals = await store(connection, [commit for commit, _ in batch])
         except Exception as error:
             refusal = error
         else:
-            for _, answer in batch:
-                if not answer.done():
+            for commit, answer in batch:
+                if answer.done():
+                    continue
+                if (refused := refusals.get((commit.tenant, commit.thread_id))) is None:
                     answer.set_result(sequences)
+                else:
+                    answer.set_exception(refused)
             return
         if len(batch) > 1 and not isinstance(refusal, (DatabaseUnavailable, DatabaseReadOnly, DatabaseFull)):
             middle = len(batch) // 2
@@ -111,11 +130,48 @@ class _Lane:
                 answer.set_exception(_copy(refusal))
 
 
-async def store(connection: AsyncConnection, commits: list[Commit]) -> Sequences:
-    """Store commits in one statement; returns the sequences of their checkpoints."""
+Refusals = dict[tuple[str, str], EngineError]
+"""By tenant and thread: why its commit, which has a condition, is not stored."""
+
+
+async def store(connection: AsyncConnection, commits: list[Commit]) -> tuple[Sequences, Refusals]:
+    """Store commits in one round trip; returns the sequences of their checkpoints, and which of them were refused. A
+    thread whose commit has a condition must have no other."""
+    batch = Batch(commits)
+    conditions = batch.conditions()
+    if conditions.count:
+        return await _store_checked(
+            connection, batch, conditions, {(one.tenant, one.thread_id): one for one in commits}
+        )
     async with connection.cursor(binary=True) as cursor:
-        await cursor.execute(STATEMENTS["commit"].encode(), Batch(commits).parameters(), prepare=True)
-        return {(row[0], row[1], row[2], row[3]): row[4] async for row in cursor}
+        await cursor.execute(STATEMENTS["commit"].encode(), batch.parameters(), prepare=True)
+        return {(row[0], row[1], row[2], row[3]): row[4] async for row in cursor}, {}
+
+
+async def _store_checked(
+    connection: AsyncConnection, batch: Batch, conditions: ConditionRows, commits: dict[tuple[str, str], Commit]
+) -> tuple[Sequences, Refusals]:
+    parameters: dict[str, Rows] = {**batch.parameters(), "conditions": conditions}
+    async with connection.pipeline(), connection.transaction(), connection.cursor(binary=True) as cursor:
+        for statement in ("lock_threads", "lock_leases"):
+            await connection.execute(STATEMENTS[statement].encode(), parameters, prepare=True)
+        await cursor.execute(STATEMENTS["commit_checked"].encode(), parameters, prepare=True)
+        await connection.execute(STATEMENTS["forget_empty"].encode(), parameters, prepare=True)
+        rows = await cursor.fetchall()
+    sequences: Sequences = {}
+    refusals: Refusals = {}
+    for kind, tenant, thread_id, checkpoint_ns, checkpoint_id, seq, holder in rows:
+        if kind == 0:
+            sequences[tenant, thread_id, checkpoint_ns, checkpoint_id] = seq
+            continue
+        condition = commits[tenant, thread_id].condition
+        assert condition is not None
+        if kind == 1:
+            refused: EngineError = HeadMoved(thread_id, checkpoint_ns, condition.expected_head or "", checkpoint_id)
+        else:
+            refused = LeaseLost(thread_id, condition.token or 0, holder)
+        refusals[tenant, thread_id] = refused
+    return sequences, refusals
 
 
 def _copy(error: Exception) -> Exception:

@@ -3,6 +3,7 @@
 from checkpointd.engine.checkpoints import Checkpoints
 from checkpointd.engine.committer import Committer
 from checkpointd.engine.database import Database
+from checkpointd.engine.leases import Leases
 from checkpointd.engine.states import States
 from checkpointd.engine.threads import Threads
 
@@ -13,6 +14,7 @@ class Engine:
     checkpoints: Checkpoints
     threads: Threads
     states: States
+    leases: Leases
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -28,6 +30,7 @@ class Engine:
         self.checkpoints = Checkpoints(self._database, self._committer)
         self.threads = Threads(self._database)
         self.states = States(self._database)
+        self.leases = Leases(self._database)
 
     async def close(self) -> None:
         """Answer everything that was taken, then let the database go. No call may come after."""

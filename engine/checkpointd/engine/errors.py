@@ -12,6 +12,8 @@
     ├── NeedsCode              the outcome of the update depends on the graph's code
     ├── NothingToCopy
     ├── HeadMoved              the precondition does not hold
+    ├── LeaseLost              the precondition does not hold
+    ├── LeaseHeld              somebody else has it
     ├── DatabaseUnavailable    try again
     ├── DatabaseReadOnly       try again
     ├── DatabaseFull
@@ -163,6 +165,36 @@ class HeadMoved(EngineError):
             checkpoint_ns=checkpoint_ns,
             expected_head=expected_head,
             head=head,
+        )
+
+
+class LeaseLost(EngineError):
+    """The token is not that of the thread's lease, or the lease has ended."""
+
+    reason = ErrorReason.ERROR_REASON_LEASE_LOST
+
+    def __init__(self, thread_id: str, token: int, holder: str | None) -> None:
+        now = f", and {holder!r} has it now" if holder else ""
+        super().__init__(
+            f"the lease of thread {thread_id!r} with the token {token} has ended{now}; acquire it again, and read the "
+            "thread anew",
+            thread_id=thread_id,
+            fencing_token=str(token),
+            **({"holder": holder} if holder else {}),
+        )
+
+
+class LeaseHeld(EngineError):
+    """Somebody else holds the lease."""
+
+    reason = ErrorReason.ERROR_REASON_LEASE_HELD
+
+    def __init__(self, thread_id: str, holder: str, expires_in: float) -> None:
+        super().__init__(
+            f"the lease of thread {thread_id!r} is held by {holder!r}; wait for longer, or try again later",
+            thread_id=thread_id,
+            holder=holder,
+            expires_in_ms=str(max(0, round(expires_in * 1000))),
         )
 
 

@@ -19,7 +19,7 @@ def check(request: UpdateStateRequest) -> dict[str, Any]:
         InvalidField: with the path of the field that is wrong.
     """
     validate.checkpoint_key(request.thread_id, request.checkpoint_ns, request.checkpoint_id)
-    validate.text("precondition.expected_head", request.precondition.expected_head, validate.CHECKPOINT_ID_BYTES, 0)
+    validate.precondition(request.precondition)
     _count("supersteps", request.supersteps, _SUPERSTEPS, least=1)
     for place, superstep in enumerate(request.supersteps):
         field = f"supersteps[{place}].updates"

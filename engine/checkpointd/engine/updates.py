@@ -15,6 +15,7 @@ from checkpointd.engine.errors import (
     HeadMoved,
     InvalidField,
     InvalidUpdate,
+    LeaseLost,
     SubgraphNotFound,
 )
 from checkpointd.engine.graph_at import GraphAt, checkpoint_key
@@ -64,7 +65,7 @@ class Updates:
         assert graph.spec is not None
         key = checkpoint_key(tenant, request.thread_id, graph.checkpoint_ns, "")
         ((head_id, newest_id),) = await reads.rows("namespace_ends", key)
-        self._hold(request, graph.checkpoint_ns, head_id)
+        await self._hold(reads, tenant, request, graph.checkpoint_ns, head_id)
         histories = await replayed_histories(reads, tenant, graph.spec, found) if found is not None else {}
         place = Place(graph.spec, request.thread_id, graph.checkpoint_ns, chosen.spec.version_style, more)
 
@@ -106,9 +107,13 @@ class Updates:
         return chosen, graph, tuples[0] if tuples else None
 
     @staticmethod
-    def _hold(request: UpdateStateRequest, checkpoint_ns: str, head_id: str) -> None:
+    async def _hold(reads: Reads, tenant: str, request: UpdateStateRequest, checkpoint_ns: str, head_id: str) -> None:
         """Refuse when the precondition does not hold."""
         precondition = request.precondition
+        if token := precondition.fencing_token:
+            held = await reads.rows("keep_lease", {"tenant": tenant, "thread_id": request.thread_id})
+            if not held or held[0][0] != token:
+                raise LeaseLost(request.thread_id, token, held[0][1] if held else None)
         if precondition.HasField("expected_head") and precondition.expected_head != head_id:
             raise HeadMoved(request.thread_id, checkpoint_ns, precondition.expected_head, head_id)
 

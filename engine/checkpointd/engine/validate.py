@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from checkpointd.engine.errors import InvalidField
 from checkpointd.v1.checkpoints_pb2 import CheckpointPut, WritesPut
-from checkpointd.v1.core_pb2 import Metadata, Value
+from checkpointd.v1.core_pb2 import Metadata, Precondition, Value
 
 THREAD_ID_BYTES = 255
 NAMESPACE_BYTES = 768
@@ -26,6 +26,7 @@ NESTING = 200  # levels
 GRAPH_NAME_BYTES = 255
 GRAPH_HASH_BYTES = 64
 MAX_ITEMS = 1000
+MAX_TOKEN = 2**63 - 1
 MAX_PAGE_SIZE = 1000
 
 _TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -79,6 +80,15 @@ def selection(before_checkpoint_id: str, metadata_filter: str, limit: int) -> No
     json_object("metadata_filter", metadata_filter)
     if limit < 0:
         raise InvalidField("limit", f"is {limit}; give it 0 or more, or leave it out for all")
+
+
+def precondition(value: Precondition) -> None:
+    """Check a precondition."""
+    text("precondition.expected_head", value.expected_head, CHECKPOINT_ID_BYTES, 0)
+    if value.fencing_token > MAX_TOKEN:
+        raise InvalidField(
+            "precondition.fencing_token", f"is {value.fencing_token}, which no lease has; see AcquireLease"
+        )
 
 
 def checkpoint_put(put: CheckpointPut) -> None:

@@ -14,10 +14,12 @@ from checkpointd.server.checkpoints import CheckpointsHandlers
 from checkpointd.server.config import Config
 from checkpointd.server.guard import Guard
 from checkpointd.server.health_service import HealthService
+from checkpointd.server.leases import LeasesHandlers
 from checkpointd.server.states import StatesHandlers
 from checkpointd.server.threads import ThreadsHandlers
-from checkpointd.v1 import checkpoints_pb2, states_pb2, threads_pb2
+from checkpointd.v1 import checkpoints_pb2, leases_pb2, states_pb2, threads_pb2
 from checkpointd.v1.checkpoints_pb2_grpc import add_CheckpointsServicer_to_server
+from checkpointd.v1.leases_pb2_grpc import add_LeasesServicer_to_server
 from checkpointd.v1.states_pb2_grpc import add_StatesServicer_to_server
 from checkpointd.v1.threads_pb2_grpc import add_ThreadsServicer_to_server
 
@@ -25,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 _SERVICES = (
     checkpoints_pb2.DESCRIPTOR.services_by_name["Checkpoints"].full_name,
+    leases_pb2.DESCRIPTOR.services_by_name["Leases"].full_name,
     states_pb2.DESCRIPTOR.services_by_name["States"].full_name,
     threads_pb2.DESCRIPTOR.services_by_name["Threads"].full_name,
 )
@@ -88,6 +91,7 @@ class Endpoint:
     def _listening(self, address: str) -> tuple[grpc.aio.Server, int]:
         server = grpc.aio.server(interceptors=[self._guard], options=_channel_options(self._config))
         add_CheckpointsServicer_to_server(CheckpointsHandlers(self._engine), server)
+        add_LeasesServicer_to_server(LeasesHandlers(self._engine), server)
         add_StatesServicer_to_server(StatesHandlers(self._engine), server)
         add_ThreadsServicer_to_server(ThreadsHandlers(self._engine), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

@@ -10,12 +10,20 @@ WITH locked AS (
     SELECT given.tenant, given.thread_id, given.commits, given.graph_hash
     FROM unnest(%(threads)s) AS given
     ORDER BY given.tenant COLLATE "C", given.thread_id COLLATE "C"
-    ON CONFLICT (tenant, thread_id) DO UPDATE SET
+    {{one_commit_more}}
+),
+{{stored}}
+SELECT tenant, thread_id, checkpoint_ns, checkpoint_id, seq FROM stored_checkpoints
+
+-- name: one_commit_more
+ON CONFLICT (tenant, thread_id) DO UPDATE SET
         seq = thread.seq + excluded.seq,
         updated_at = now(),
         graph_hash = coalesce(excluded.graph_hash, thread.graph_hash)
     RETURNING tenant, thread_id, seq
-),
+
+-- name: stored
+-- The rows of the threads that were locked.
 thread AS MATERIALIZED (
     SELECT given.no, locked.tenant, locked.thread_id, locked.seq
     FROM unnest(%(threads)s) WITH ORDINALITY AS given (tenant, thread_id, commits, graph_hash, no)
@@ -67,4 +75,96 @@ stored_writes AS (
         data = excluded.data
     WHERE stored.idx < 0
 )
-SELECT tenant, thread_id, checkpoint_ns, checkpoint_id, seq FROM stored_checkpoints
+
+-- name: lock_threads
+-- Locks the threads of a group whose conditions are to be checked, in the order in which all commits do. Who is new gets a
+-- row, which `forget_empty` takes away again when nothing was stored.
+INSERT INTO checkpointd.threads AS thread (tenant, thread_id, seq)
+SELECT given.tenant, given.thread_id, 0
+FROM unnest(%(threads)s) AS given
+ORDER BY given.tenant COLLATE "C", given.thread_id COLLATE "C"
+ON CONFLICT (tenant, thread_id) DO UPDATE SET seq = thread.seq
+
+-- name: lock_leases
+-- Keeps the leases that commits name as they are until these are stored: who takes one over meanwhile waits, and then sees
+-- what was committed under it.
+SELECT FROM checkpointd.leases AS lease
+WHERE (tenant, thread_id) IN (
+    SELECT target.tenant, target.thread_id
+    FROM unnest(%(conditions)s) AS given
+    JOIN unnest(%(threads)s) WITH ORDINALITY AS target (tenant, thread_id, commits, graph_hash, no)
+        ON target.no = given.thread_no
+    WHERE given.token IS NOT NULL
+)
+ORDER BY tenant, thread_id
+FOR SHARE
+
+-- name: commit_checked
+-- As commit, but for the threads whose condition does not hold: nothing is stored of theirs, and a row says why. A thread
+-- with a condition has one commit in the group. Runs after lock_threads and lock_leases in the same transaction, so that
+-- what it reads is the present.
+--
+-- What is stored already is a request that was sent again: its condition held when it came first.
+WITH condition AS MATERIALIZED (
+    SELECT
+        given.thread_no, target.tenant, target.thread_id, given.checkpoint_ns, given.expected_head, given.token,
+        coalesce(head.checkpoint_id, '') AS head, lease.token AS lease_token, lease.holder,
+        coalesce(lease.expires_at > clock_timestamp(), false) AS lasts
+    FROM unnest(%(conditions)s) AS given
+    JOIN unnest(%(threads)s) WITH ORDINALITY AS target (tenant, thread_id, commits, graph_hash, no)
+        ON target.no = given.thread_no
+    LEFT JOIN LATERAL (
+        SELECT checkpoint_id FROM checkpointd.checkpoints
+        WHERE tenant = target.tenant AND thread_id = target.thread_id AND checkpoint_ns = given.checkpoint_ns
+            AND NOT hidden
+        ORDER BY seq DESC
+        LIMIT 1
+    ) AS head ON true
+    LEFT JOIN LATERAL (
+        SELECT * FROM checkpointd.leases WHERE tenant = target.tenant AND thread_id = target.thread_id LIMIT 1
+    ) AS lease ON true
+),
+refused AS MATERIALIZED (
+    SELECT * FROM condition
+    WHERE (
+        head IS DISTINCT FROM coalesce(expected_head, head)
+        OR (token IS NOT NULL AND NOT (lasts AND lease_token IS NOT DISTINCT FROM token))
+    )
+    AND (
+        EXISTS (
+            SELECT FROM unnest(%(checkpoints)s) AS given
+            WHERE given.thread_no = condition.thread_no AND NOT EXISTS (
+                SELECT FROM checkpointd.checkpoints AS there
+                WHERE there.tenant = condition.tenant AND there.thread_id = condition.thread_id
+                    AND there.checkpoint_ns = given.checkpoint_ns AND there.checkpoint_id = given.checkpoint_id
+            )
+        )
+        OR EXISTS (
+            SELECT FROM unnest(%(writes)s) AS given
+            WHERE given.thread_no = condition.thread_no AND NOT EXISTS (
+                SELECT FROM checkpointd.writes AS there
+                WHERE there.tenant = condition.tenant AND there.thread_id = condition.thread_id
+                    AND there.checkpoint_ns = given.checkpoint_ns AND there.checkpoint_id = given.checkpoint_id
+                    AND there.task_id = given.task_id AND there.idx = given.idx
+            )
+        )
+    )
+),
+locked AS (
+    INSERT INTO checkpointd.threads AS thread (tenant, thread_id, seq, graph_hash)
+    SELECT given.tenant, given.thread_id, given.commits, given.graph_hash
+    FROM unnest(%(threads)s) WITH ORDINALITY AS given (tenant, thread_id, commits, graph_hash, no)
+    WHERE given.no NOT IN (SELECT thread_no FROM refused)
+    {{one_commit_more}}
+),
+{{stored}}
+SELECT 0 AS kind, tenant, thread_id, checkpoint_ns, checkpoint_id, seq, NULL AS holder FROM stored_checkpoints
+UNION ALL
+SELECT
+    CASE WHEN token IS NOT NULL AND NOT (lasts AND lease_token IS NOT DISTINCT FROM token) THEN 2 ELSE 1 END,
+    tenant, thread_id, checkpoint_ns, head, 0, CASE WHEN lasts THEN holder END
+FROM refused
+
+-- name: forget_empty
+DELETE FROM checkpointd.threads
+WHERE seq = 0 AND (tenant, thread_id) IN (SELECT given.tenant, given.thread_id FROM unnest(%(threads)s) AS given)

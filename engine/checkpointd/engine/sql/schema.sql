@@ -91,6 +91,20 @@ CREATE TABLE checkpointd.graph_versions (
     UNIQUE (tenant, graph_name, graph_hash)
 );
 
+-- Fencing tokens. One sequence for all, so that a token is greater than every one before it without anything having to be
+-- remembered of a thread that was deleted.
+CREATE SEQUENCE checkpointd.fencing_tokens;
+
+-- One row a thread that somebody has taken. One that was released, or whose thread was deleted, is gone.
+CREATE TABLE checkpointd.leases (
+    tenant text COLLATE "C" NOT NULL,
+    thread_id text COLLATE "C" NOT NULL,
+    token bigint NOT NULL,
+    holder text COLLATE "C" NOT NULL,
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant, thread_id)
+);
+
 -- The rows that one commit statement takes, a composite array a table (see commit.sql). thread_no is the place of the
 -- thread in the statement's list; seq counts back from the thread's seq after the commit. A change gets a new name with
 -- a new number, so that servers of the version before go on beside it.
@@ -132,3 +146,6 @@ CREATE TYPE checkpointd.write_row_v1 AS (
     encoding text,
     data bytea
 );
+
+-- What must hold for a thread's commit to be stored (see commit_checked).
+CREATE TYPE checkpointd.condition_row_v1 AS (thread_no integer, checkpoint_ns text, expected_head text, token bigint);

@@ -51,6 +51,9 @@ ON CONFLICT (tenant, thread_id) DO UPDATE SET seq = thread.seq
 WITH gone_thread AS (
     DELETE FROM checkpointd.threads WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s
 ),
+gone_lease AS (
+    DELETE FROM checkpointd.leases WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s
+),
 gone_values AS (
     DELETE FROM checkpointd.channel_values WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s
 ),

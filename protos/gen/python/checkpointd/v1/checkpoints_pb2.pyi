@@ -137,20 +137,24 @@ class PutCheckpointRequest(google.protobuf.message.Message):
 
     THREAD_ID_FIELD_NUMBER: builtins.int
     PUT_FIELD_NUMBER: builtins.int
+    PRECONDITION_FIELD_NUMBER: builtins.int
     thread_id: builtins.str
     """thread_id is the thread. 1 to 255 bytes."""
     @property
     def put(self) -> Global___CheckpointPut:
         """put is the checkpoint. Required."""
 
+    @property
+    def precondition(self) -> checkpointd.v1.core_pb2.Precondition: ...
     def __init__(
         self,
         *,
         thread_id: builtins.str = ...,
         put: Global___CheckpointPut | None = ...,
+        precondition: checkpointd.v1.core_pb2.Precondition | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["put", b"put"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["put", b"put", "thread_id", b"thread_id"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["precondition", b"precondition", "put", b"put"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["precondition", b"precondition", "put", b"put", "thread_id", b"thread_id"]) -> None: ...
 
 Global___PutCheckpointRequest: typing_extensions.TypeAlias = PutCheckpointRequest
 
@@ -178,20 +182,24 @@ class PutWritesRequest(google.protobuf.message.Message):
 
     THREAD_ID_FIELD_NUMBER: builtins.int
     PUT_FIELD_NUMBER: builtins.int
+    PRECONDITION_FIELD_NUMBER: builtins.int
     thread_id: builtins.str
     """thread_id is the thread. 1 to 255 bytes."""
     @property
     def put(self) -> Global___WritesPut:
         """put is the task's writes. Required."""
 
+    @property
+    def precondition(self) -> checkpointd.v1.core_pb2.Precondition: ...
     def __init__(
         self,
         *,
         thread_id: builtins.str = ...,
         put: Global___WritesPut | None = ...,
+        precondition: checkpointd.v1.core_pb2.Precondition | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["put", b"put"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["put", b"put", "thread_id", b"thread_id"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["precondition", b"precondition", "put", b"put"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["precondition", b"precondition", "put", b"put", "thread_id", b"thread_id"]) -> None: ...
 
 Global___PutWritesRequest: typing_extensions.TypeAlias = PutWritesRequest
 
@@ -235,19 +243,24 @@ class CommitRequest(google.protobuf.message.Message):
 
     THREAD_ID_FIELD_NUMBER: builtins.int
     OPS_FIELD_NUMBER: builtins.int
+    PRECONDITION_FIELD_NUMBER: builtins.int
     thread_id: builtins.str
     """thread_id is the thread that all ops belong to. 1 to 255 bytes."""
     @property
     def ops(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CommitOp]:
         """ops are stored in this order. At least 1, at most 1000."""
 
+    @property
+    def precondition(self) -> checkpointd.v1.core_pb2.Precondition: ...
     def __init__(
         self,
         *,
         thread_id: builtins.str = ...,
         ops: collections.abc.Iterable[Global___CommitOp] | None = ...,
+        precondition: checkpointd.v1.core_pb2.Precondition | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["ops", b"ops", "thread_id", b"thread_id"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["precondition", b"precondition"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["ops", b"ops", "precondition", b"precondition", "thread_id", b"thread_id"]) -> None: ...
 
 Global___CommitRequest: typing_extensions.TypeAlias = CommitRequest
 

@@ -195,6 +195,7 @@ class CheckpointsStub(typing.Generic[_CheckpointsPutCheckpointType, _Checkpoints
 
     Errors:
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
+    * `ABORTED`, reason `HEAD_MOVED` or `LEASE_LOST`: the precondition does not hold. Nothing is stored.
     """
 
     PutWrites: _CheckpointsPutWritesType
@@ -202,6 +203,7 @@ class CheckpointsStub(typing.Generic[_CheckpointsPutCheckpointType, _Checkpoints
 
     Errors:
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
+    * `ABORTED`, reason `HEAD_MOVED` or `LEASE_LOST`: the precondition does not hold. Nothing is stored.
     """
 
     Commit: _CheckpointsCommitType
@@ -210,6 +212,7 @@ class CheckpointsStub(typing.Generic[_CheckpointsPutCheckpointType, _Checkpoints
     Errors:
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an op is empty, or a field of one is empty, too long, or not well
       formed. Nothing is stored.
+    * `ABORTED`, reason `HEAD_MOVED` or `LEASE_LOST`: the precondition does not hold. Nothing is stored.
     """
 
     GetCheckpoint: _CheckpointsGetCheckpointType
@@ -281,6 +284,7 @@ class CheckpointsServicer(metaclass=abc.ABCMeta):
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
+        * `ABORTED`, reason `HEAD_MOVED` or `LEASE_LOST`: the precondition does not hold. Nothing is stored.
         """
 
     @abc.abstractmethod
@@ -293,6 +297,7 @@ class CheckpointsServicer(metaclass=abc.ABCMeta):
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
+        * `ABORTED`, reason `HEAD_MOVED` or `LEASE_LOST`: the precondition does not hold. Nothing is stored.
         """
 
     @abc.abstractmethod
@@ -306,6 +311,7 @@ class CheckpointsServicer(metaclass=abc.ABCMeta):
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an op is empty, or a field of one is empty, too long, or not well
           formed. Nothing is stored.
+        * `ABORTED`, reason `HEAD_MOVED` or `LEASE_LOST`: the precondition does not hold. Nothing is stored.
         """
 
     @abc.abstractmethod

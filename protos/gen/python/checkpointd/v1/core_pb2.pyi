@@ -411,15 +411,23 @@ class Precondition(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     EXPECTED_HEAD_FIELD_NUMBER: builtins.int
+    FENCING_TOKEN_FIELD_NUMBER: builtins.int
     expected_head: builtins.str
-    """expected_head is the checkpoint that must be the head of the namespace; empty: there must be none. Absent: any."""
+    """expected_head is the checkpoint that must be the head of the namespace; empty: there must be none. Absent: any. All
+    that a request writes must then be in one namespace.
+    """
+    fencing_token: builtins.int
+    """fencing_token is that of the thread's lease (AcquireLease), which must not have ended, by the database's clock.
+    0: without a lease.
+    """
     def __init__(
         self,
         *,
         expected_head: builtins.str | None = ...,
+        fencing_token: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_expected_head", b"_expected_head", "expected_head", b"expected_head"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_expected_head", b"_expected_head", "expected_head", b"expected_head"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_expected_head", b"_expected_head", "expected_head", b"expected_head", "fencing_token", b"fencing_token"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_expected_head", b"_expected_head"]) -> typing.Literal["expected_head"] | None: ...
 
 Global___Precondition: typing_extensions.TypeAlias = Precondition

@@ -190,6 +190,26 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
           "metadata": {"thread_id": "t1", "checkpoint_ns": "", "expected_head": "c2", "head": "c3"}
         }
     """
+    ERROR_REASON_LEASE_LOST: _ErrorReason.ValueType  # 18
+    """ERROR_REASON_LEASE_LOST: the fencing token is not that of the thread's lease, or the lease has ended. Nothing was
+    stored. `holder` and `expires_at` tell who has the thread now, if anybody has. Sent with ABORTED.
+        {
+          "code": "ABORTED",
+          "message": "the lease of thread 't1' with the token 7 has ended; acquire it again, and read the thread anew",
+          "reason": "LEASE_LOST",
+          "metadata": {"thread_id": "t1", "fencing_token": "7", "holder": "worker-2"}
+        }
+    """
+    ERROR_REASON_LEASE_HELD: _ErrorReason.ValueType  # 19
+    """ERROR_REASON_LEASE_HELD: somebody else holds the thread's lease, and still did when the wait was over. Sent with
+    ABORTED.
+        {
+          "code": "ABORTED",
+          "message": "the lease of thread 't1' is held by 'worker-2'; wait for longer, or try again later",
+          "reason": "LEASE_HELD",
+          "metadata": {"thread_id": "t1", "holder": "worker-2", "expires_in_ms": "8200"}
+        }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -354,6 +374,26 @@ Sent with ABORTED.
       "message": "the head of thread 't1', namespace '', is 'c3' and not 'c2'; read the state again and decide anew",
       "reason": "HEAD_MOVED",
       "metadata": {"thread_id": "t1", "checkpoint_ns": "", "expected_head": "c2", "head": "c3"}
+    }
+"""
+ERROR_REASON_LEASE_LOST: ErrorReason.ValueType  # 18
+"""ERROR_REASON_LEASE_LOST: the fencing token is not that of the thread's lease, or the lease has ended. Nothing was
+stored. `holder` and `expires_at` tell who has the thread now, if anybody has. Sent with ABORTED.
+    {
+      "code": "ABORTED",
+      "message": "the lease of thread 't1' with the token 7 has ended; acquire it again, and read the thread anew",
+      "reason": "LEASE_LOST",
+      "metadata": {"thread_id": "t1", "fencing_token": "7", "holder": "worker-2"}
+    }
+"""
+ERROR_REASON_LEASE_HELD: ErrorReason.ValueType  # 19
+"""ERROR_REASON_LEASE_HELD: somebody else holds the thread's lease, and still did when the wait was over. Sent with
+ABORTED.
+    {
+      "code": "ABORTED",
+      "message": "the lease of thread 't1' is held by 'worker-2'; wait for longer, or try again later",
+      "reason": "LEASE_HELD",
+      "metadata": {"thread_id": "t1", "holder": "worker-2", "expires_in_ms": "8200"}
     }
 """
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason

@@ -115,7 +115,7 @@ class StatesServicer(object):
         * `FAILED_PRECONDITION`, reason `GRAPH_UNKNOWN`: no graph is known for the thread.
         * `FAILED_PRECONDITION`, reason `NEEDS_CODE`: the update's outcome depends on code that the server does not have.
         * `FAILED_PRECONDITION`, reason `NOTHING_TO_COPY`: a `__copy__` of an empty namespace.
-        * `ABORTED`, reason `HEAD_MOVED`: the head is not the one that the precondition names.
+        * `ABORTED`, reason `HEAD_MOVED` or `LEASE_LOST`: the precondition does not hold. Nothing is stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -180,7 +180,7 @@ class StatesStub(typing.Generic[_StatesRegisterGraphType, _StatesGetStateType, _
     * `FAILED_PRECONDITION`, reason `GRAPH_UNKNOWN`: no graph is known for the thread.
     * `FAILED_PRECONDITION`, reason `NEEDS_CODE`: the update's outcome depends on code that the server does not have.
     * `FAILED_PRECONDITION`, reason `NOTHING_TO_COPY`: a `__copy__` of an empty namespace.
-    * `ABORTED`, reason `HEAD_MOVED`: the head is not the one that the precondition names.
+    * `ABORTED`, reason `HEAD_MOVED` or `LEASE_LOST`: the precondition does not hold. Nothing is stored.
     """
 
 StatesAsyncStub: typing_extensions.TypeAlias = StatesStub[
@@ -270,7 +270,7 @@ class StatesServicer(metaclass=abc.ABCMeta):
         * `FAILED_PRECONDITION`, reason `GRAPH_UNKNOWN`: no graph is known for the thread.
         * `FAILED_PRECONDITION`, reason `NEEDS_CODE`: the update's outcome depends on code that the server does not have.
         * `FAILED_PRECONDITION`, reason `NOTHING_TO_COPY`: a `__copy__` of an empty namespace.
-        * `ABORTED`, reason `HEAD_MOVED`: the head is not the one that the precondition names.
+        * `ABORTED`, reason `HEAD_MOVED` or `LEASE_LOST`: the precondition does not hold. Nothing is stored.
         """
 
 def add_StatesServicer_to_server(servicer: StatesServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -1,0 +1,103 @@
+"""Leases: the service `Leases` of the contract, without the wire."""
+
+import asyncio
+import time
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+
+from checkpointd.engine import validate
+from checkpointd.engine.database import Database
+from checkpointd.engine.errors import InvalidField, LeaseHeld, LeaseLost
+from checkpointd.engine.sql import STATEMENTS
+from checkpointd.v1.leases_pb2 import (
+    AcquireLeaseRequest,
+    AcquireLeaseResponse,
+    Lease,
+    ReleaseLeaseRequest,
+    ReleaseLeaseResponse,
+    RenewLeaseRequest,
+    RenewLeaseResponse,
+)
+
+_LONGEST = 3600.0  # seconds
+
+# Seconds between looks at a lease that somebody else holds; it may be given back through another server.
+_PAUSE = 0.1
+
+
+class Leases:
+    """The rpcs of the service, each as a method that takes the tenant and the request."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def acquire_lease(self, tenant: str, request: AcquireLeaseRequest) -> AcquireLeaseResponse:
+        parameters = _parameters(tenant, request.thread_id, request.holder)
+        parameters["ttl"] = _ttl(request.ttl)
+        wait = _seconds("wait", request.wait, 0.0) if request.HasField("wait") else 0.0
+        end = time.monotonic() + wait
+        while True:
+            if row := await self._row("acquire_lease", parameters):
+                return AcquireLeaseResponse(lease=_lease(row))
+            held = await self._row("read_lease", parameters)
+            left = end - time.monotonic()
+            if held is not None:
+                _, holder, _, remaining = held
+                if left <= 0:
+                    raise LeaseHeld(request.thread_id, holder, remaining)
+                await asyncio.sleep(min(_PAUSE, remaining, left))
+
+    async def renew_lease(self, tenant: str, request: RenewLeaseRequest) -> RenewLeaseResponse:
+        parameters = _parameters(tenant, request.thread_id, request.holder)
+        parameters |= {"token": _token(request.fencing_token), "ttl": _ttl(request.ttl)}
+        if row := await self._row("renew_lease", parameters):
+            return RenewLeaseResponse(lease=_lease(row))
+        held = await self._row("read_lease", parameters)
+        raise LeaseLost(request.thread_id, request.fencing_token, held[1] if held else None)
+
+    async def release_lease(self, tenant: str, request: ReleaseLeaseRequest) -> ReleaseLeaseResponse:
+        parameters = _parameters(tenant, request.thread_id, request.holder)
+        parameters["token"] = _token(request.fencing_token)
+        async with self._database.writing() as connection:
+            await connection.execute(STATEMENTS["release_lease"].encode(), parameters, prepare=True)
+        held = await self._row("read_lease", parameters)
+        if held is not None and held[0] == request.fencing_token:
+            raise LeaseHeld(request.thread_id, held[1], held[3])
+        return ReleaseLeaseResponse()
+
+    async def _row(self, statement: str, parameters: dict[str, Any]) -> Any:
+        async with self._database.reading() as cursor:
+            await cursor.execute(STATEMENTS[statement].encode(), parameters, prepare=True)
+            return await cursor.fetchone()
+
+
+def _parameters(tenant: str, thread_id: str, holder: str) -> dict[str, Any]:
+    validate.thread_id(thread_id)
+    validate.text("holder", holder, validate.THREAD_ID_BYTES)
+    return {"tenant": tenant, "thread_id": thread_id, "holder": holder}
+
+
+def _ttl(duration: Duration) -> float:
+    return _seconds("ttl", duration, 1.0)
+
+
+def _seconds(field: str, duration: Duration, least: float) -> float:
+    seconds = duration.seconds + duration.nanos / 1e9
+    if not least <= seconds <= _LONGEST:
+        raise InvalidField(field, f"is {seconds:g} seconds; give it {least:g} to {_LONGEST:g}")
+    return seconds
+
+
+def _token(token: int) -> int:
+    if not 1 <= token <= validate.MAX_TOKEN:
+        raise InvalidField("fencing_token", f"is {token}, which no lease has; give that of AcquireLease")
+    return token
+
+
+def _lease(row: Any) -> Lease:
+    token, holder, expires_at, remaining = row
+    lease = Lease(fencing_token=token, holder=holder)
+    lease.expires_at.FromDatetime(expires_at)
+    lease.remaining.FromNanoseconds(round(remaining * 1e9))
+    return lease
