@@ -69,6 +69,12 @@ _LIMITS: dict[str, tuple[int, int] | None] = {
     "GotoTarget.node": _CHANNEL,
     "Send.node": _CHANNEL,
     "Precondition.expected_head": _MAYBE_CHECKPOINT,
+    "AcquireLeaseRequest.thread_id": _THREAD,
+    "AcquireLeaseRequest.holder": (1, 255),
+    "RenewLeaseRequest.thread_id": _THREAD,
+    "RenewLeaseRequest.holder": (1, 255),
+    "ReleaseLeaseRequest.thread_id": _THREAD,
+    "ReleaseLeaseRequest.holder": (1, 255),
     "GraphRef.hash": (1, 64),
     "GraphRef.name": (1, 255),
     "GetThreadRequest.thread_id": _THREAD,
@@ -164,8 +170,10 @@ def test_every_string_has_a_limit_here() -> None:
 def test_the_shortest_and_the_longest_are_taken(grpc_channel: grpc.Channel, text: Text) -> None:
     least, most = _LIMITS[_name(text)] or (0, 0)
     for value in ("" if least == 0 else "x", _of_bytes(most)):
-        # Asking for what is not there is well formed.
-        missing = refused(grpc.StatusCode.NOT_FOUND, _MISSING[text.rpc]) if text.rpc in _MISSING else nullcontext()
+        # Asking for what is not there is well formed, and so is expecting it.
+        missing: Any = refused(grpc.StatusCode.NOT_FOUND, _MISSING[text.rpc]) if text.rpc in _MISSING else nullcontext()
+        if text.rpc not in _MISSING and _name(text) == "Precondition.expected_head" and value:
+            missing = refused(grpc.StatusCode.ABORTED, "HEAD_MOVED")
         with missing:
             invoke(grpc_channel, text.rpc, _with(text, value))
 

@@ -18,12 +18,18 @@ _VALUES: dict[str, str] = {
     "checkpointd.v1.GetStateHistoryRequest.metadata_filter": '{"run_id": "x"}',
     "checkpointd.v1.UpdateStateRequest.metadata": '{"run_id": "x"}',
     "checkpointd.v1.ListThreadsRequest.page_token": "",
+    "checkpointd.v1.Precondition.expected_head": "",
     "checkpointd.v1.CopyThreadRequest.source_thread_id": "source",
     "checkpointd.v1.CopyThreadRequest.target_thread_id": "target",
 }
 
 # Fields that stand in for another one, or that hold what holds them: other tests say what these take.
-_LEFT_OUT = {"checkpointd.v1.StateUpdate.value", "checkpointd.v1.StateUpdate.then"}
+_LEFT_OUT = {
+    "checkpointd.v1.StateUpdate.value",
+    "checkpointd.v1.StateUpdate.then",
+    "checkpointd.v1.CommitRequest.precondition",  # which is of one namespace, while the ops are of many
+    "checkpointd.v1.Precondition.fencing_token",  # which no lease has
+}
 
 # A graph holds graphs, so it can't have every field set; what is refused in one is tested with the engine.
 _RECURSIVE = "RegisterGraph"

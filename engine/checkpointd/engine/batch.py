@@ -71,12 +71,13 @@ class Commit:
 def prepare(tenant: str, thread_id: str, ops: Sequence[Op], precondition: Precondition | None = None) -> Commit:
     """Check ops and pack what they store. Takes the large values out of the messages rather than copy them."""
     validate.thread_id(thread_id)
-    commit = Commit(tenant, thread_id, len(ops), condition=_condition(ops, precondition))
+    commit = Commit(tenant, thread_id, len(ops))
     for number, op in enumerate(ops, start=1):
         if isinstance(op, CheckpointPut):
             _add_checkpoint(commit, number, op)
         else:
             _add_writes(commit, number, op)
+    commit.condition = _condition(ops, precondition)
     return commit
 
 
