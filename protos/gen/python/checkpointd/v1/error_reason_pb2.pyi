@@ -192,12 +192,13 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """
     ERROR_REASON_LEASE_LOST: _ErrorReason.ValueType  # 18
     """ERROR_REASON_LEASE_LOST: the fencing token is not that of the thread's lease, or the lease has ended. Nothing was
-    stored. `holder` and `expires_at` tell who has the thread now, if anybody has. Sent with ABORTED.
+    stored. `holder` tells who has the thread now, if anybody has, and `head`, of a write, what its namespace has come to.
+    Sent with ABORTED.
         {
           "code": "ABORTED",
           "message": "the lease of thread 't1' with the token 7 has ended; acquire it again, and read the thread anew",
           "reason": "LEASE_LOST",
-          "metadata": {"thread_id": "t1", "fencing_token": "7", "holder": "worker-2"}
+          "metadata": {"thread_id": "t1", "fencing_token": "7", "holder": "worker-2", "head": "c3"}
         }
     """
     ERROR_REASON_LEASE_HELD: _ErrorReason.ValueType  # 19
@@ -378,12 +379,13 @@ Sent with ABORTED.
 """
 ERROR_REASON_LEASE_LOST: ErrorReason.ValueType  # 18
 """ERROR_REASON_LEASE_LOST: the fencing token is not that of the thread's lease, or the lease has ended. Nothing was
-stored. `holder` and `expires_at` tell who has the thread now, if anybody has. Sent with ABORTED.
+stored. `holder` tells who has the thread now, if anybody has, and `head`, of a write, what its namespace has come to.
+Sent with ABORTED.
     {
       "code": "ABORTED",
       "message": "the lease of thread 't1' with the token 7 has ended; acquire it again, and read the thread anew",
       "reason": "LEASE_LOST",
-      "metadata": {"thread_id": "t1", "fencing_token": "7", "holder": "worker-2"}
+      "metadata": {"thread_id": "t1", "fencing_token": "7", "holder": "worker-2", "head": "c3"}
     }
 """
 ERROR_REASON_LEASE_HELD: ErrorReason.ValueType  # 19

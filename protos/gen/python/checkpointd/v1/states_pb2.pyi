@@ -706,6 +706,7 @@ class UpdateStateRequest(google.protobuf.message.Message):
     METADATA_FIELD_NUMBER: builtins.int
     GRAPH_FIELD_NUMBER: builtins.int
     PRECONDITION_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     thread_id: builtins.str
     """thread_id is the thread. 1 to 255 bytes. One without checkpoints begins with this update."""
     checkpoint_ns: builtins.str
@@ -715,6 +716,11 @@ class UpdateStateRequest(google.protobuf.message.Message):
     metadata: builtins.str
     """metadata is one JSON object that is added to the metadata of each new checkpoint, but for the keys `source`, `step`
     and `parents`. At most 1 MiB. Empty: nothing.
+    """
+    request_id: builtins.str
+    """request_id, when not empty, names this request, so that it can be sent again without being carried out again: a repeat
+    is answered as the first one was, for a day after it. Any name that no other request has, such as a UUID. At most 64
+    bytes.
     """
     @property
     def supersteps(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Superstep]:
@@ -738,9 +744,10 @@ class UpdateStateRequest(google.protobuf.message.Message):
         metadata: builtins.str = ...,
         graph: Global___GraphRef | None = ...,
         precondition: checkpointd.v1.core_pb2.Precondition | None = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["graph", b"graph", "precondition", b"precondition"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["checkpoint_id", b"checkpoint_id", "checkpoint_ns", b"checkpoint_ns", "graph", b"graph", "metadata", b"metadata", "precondition", b"precondition", "supersteps", b"supersteps", "thread_id", b"thread_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["checkpoint_id", b"checkpoint_id", "checkpoint_ns", b"checkpoint_ns", "graph", b"graph", "metadata", b"metadata", "precondition", b"precondition", "request_id", b"request_id", "supersteps", b"supersteps", "thread_id", b"thread_id"]) -> None: ...
 
 Global___UpdateStateRequest: typing_extensions.TypeAlias = UpdateStateRequest
 

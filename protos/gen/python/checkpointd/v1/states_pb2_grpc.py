@@ -102,7 +102,7 @@ class StatesServicer(object):
         becomes the head of its namespace, on top of the head or of the checkpoint named (which forks the thread). An update
         replaces what was to run next by what the nodes named lead to. All of a request is stored, or nothing.
 
-        It is not safe to send twice without a precondition: the second one is an update of its own.
+        It is safe to send twice with a request_id; without one, the second one is an update of its own.
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.

@@ -239,14 +239,20 @@ class DeleteThreadRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     THREAD_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     thread_id: builtins.str
     """thread_id is the thread. 1 to 255 bytes."""
+    request_id: builtins.str
+    """request_id, when not empty, names this request: see UpdateStateRequest. A repeat that comes late does not delete what
+    was stored under the id since.
+    """
     def __init__(
         self,
         *,
         thread_id: builtins.str = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["thread_id", b"thread_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["request_id", b"request_id", "thread_id", b"thread_id"]) -> None: ...
 
 Global___DeleteThreadRequest: typing_extensions.TypeAlias = DeleteThreadRequest
 
@@ -266,17 +272,23 @@ class CopyThreadRequest(google.protobuf.message.Message):
 
     SOURCE_THREAD_ID_FIELD_NUMBER: builtins.int
     TARGET_THREAD_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     source_thread_id: builtins.str
     """source_thread_id is the thread to copy. 1 to 255 bytes."""
     target_thread_id: builtins.str
     """target_thread_id is the id of the copy. 1 to 255 bytes."""
+    request_id: builtins.str
+    """request_id, when not empty, names this request: see UpdateStateRequest. A repeat is answered as the first one, also
+    when the copy has a history of its own by then.
+    """
     def __init__(
         self,
         *,
         source_thread_id: builtins.str = ...,
         target_thread_id: builtins.str = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["source_thread_id", b"source_thread_id", "target_thread_id", b"target_thread_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["request_id", b"request_id", "source_thread_id", b"source_thread_id", "target_thread_id", b"target_thread_id"]) -> None: ...
 
 Global___CopyThreadRequest: typing_extensions.TypeAlias = CopyThreadRequest
 

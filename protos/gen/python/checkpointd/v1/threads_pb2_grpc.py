@@ -92,11 +92,12 @@ class ThreadsServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteThread(self, request, context):
-        """DeleteThread deletes a thread with all its namespaces, checkpoints, values and writes. A thread that does not exist
-        is deleted already: OK.
+        """DeleteThread deletes a thread with all its namespaces, checkpoints, values and writes, and ends its lease: whoever had
+        it can't bring the thread back. A thread that does not exist is deleted already: OK.
 
         Errors:
-        * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: thread_id is empty, too long, or not well formed.
+        * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed, or the request_id is that
+        of another request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,7 +108,8 @@ class ThreadsServicer(object):
         Repeating it is safe: a target that holds nothing but checkpoints of the source, in their places, is completed.
 
         Errors:
-        * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is empty, too long, or not well formed, or both are the same.
+        * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is empty, too long, or not well formed, both are the same, or the
+        request_id is that of another request.
         * `NOT_FOUND`, reason `THREAD_NOT_FOUND`: the source does not exist.
         * `ALREADY_EXISTS`, reason `THREAD_EXISTS`: the target holds checkpoints that the source does not, or in another
         order.
@@ -118,7 +120,7 @@ class ThreadsServicer(object):
 
     def PruneThreads(self, request, context):
         """PruneThreads removes old checkpoints of the threads named. Each thread is pruned in a transaction of its own;
-        threads that do not exist are passed over.
+        threads that do not exist are passed over. It may be sent twice; the answer counts what this request removed.
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is not well formed, there are more than 1000, or the strategy
@@ -131,7 +133,8 @@ class ThreadsServicer(object):
     def DeleteRuns(self, request, context):
         """DeleteRuns deletes, in all threads of the tenant, the checkpoints whose metadata has one of these `run_id`s, with
         their writes and the values that no other checkpoint uses. What a remaining checkpoint's channel history needs
-        stays, hidden. Each thread is changed in a transaction of its own.
+        stays, hidden. Each thread is changed in a transaction of its own. It may be sent twice; the answer counts what this
+        request removed.
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is not well formed, or there are more than 1000.

@@ -198,11 +198,12 @@ class ThreadsStub(typing.Generic[_ThreadsGetThreadType, _ThreadsListThreadsType,
     """
 
     DeleteThread: _ThreadsDeleteThreadType
-    """DeleteThread deletes a thread with all its namespaces, checkpoints, values and writes. A thread that does not exist
-    is deleted already: OK.
+    """DeleteThread deletes a thread with all its namespaces, checkpoints, values and writes, and ends its lease: whoever had
+    it can't bring the thread back. A thread that does not exist is deleted already: OK.
 
     Errors:
-    * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: thread_id is empty, too long, or not well formed.
+    * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed, or the request_id is that
+      of another request.
     """
 
     CopyThread: _ThreadsCopyThreadType
@@ -210,7 +211,8 @@ class ThreadsStub(typing.Generic[_ThreadsGetThreadType, _ThreadsListThreadsType,
     Repeating it is safe: a target that holds nothing but checkpoints of the source, in their places, is completed.
 
     Errors:
-    * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is empty, too long, or not well formed, or both are the same.
+    * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is empty, too long, or not well formed, both are the same, or the
+      request_id is that of another request.
     * `NOT_FOUND`, reason `THREAD_NOT_FOUND`: the source does not exist.
     * `ALREADY_EXISTS`, reason `THREAD_EXISTS`: the target holds checkpoints that the source does not, or in another
       order.
@@ -218,7 +220,7 @@ class ThreadsStub(typing.Generic[_ThreadsGetThreadType, _ThreadsListThreadsType,
 
     PruneThreads: _ThreadsPruneThreadsType
     """PruneThreads removes old checkpoints of the threads named. Each thread is pruned in a transaction of its own;
-    threads that do not exist are passed over.
+    threads that do not exist are passed over. It may be sent twice; the answer counts what this request removed.
 
     Errors:
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is not well formed, there are more than 1000, or the strategy
@@ -228,7 +230,8 @@ class ThreadsStub(typing.Generic[_ThreadsGetThreadType, _ThreadsListThreadsType,
     DeleteRuns: _ThreadsDeleteRunsType
     """DeleteRuns deletes, in all threads of the tenant, the checkpoints whose metadata has one of these `run_id`s, with
     their writes and the values that no other checkpoint uses. What a remaining checkpoint's channel history needs
-    stays, hidden. Each thread is changed in a transaction of its own.
+    stays, hidden. Each thread is changed in a transaction of its own. It may be sent twice; the answer counts what this
+    request removed.
 
     Errors:
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is not well formed, or there are more than 1000.
@@ -294,11 +297,12 @@ class ThreadsServicer(metaclass=abc.ABCMeta):
         request: checkpointd.v1.threads_pb2.DeleteThreadRequest,
         context: _ServicerContext,
     ) -> typing.Union[checkpointd.v1.threads_pb2.DeleteThreadResponse, collections.abc.Awaitable[checkpointd.v1.threads_pb2.DeleteThreadResponse]]:
-        """DeleteThread deletes a thread with all its namespaces, checkpoints, values and writes. A thread that does not exist
-        is deleted already: OK.
+        """DeleteThread deletes a thread with all its namespaces, checkpoints, values and writes, and ends its lease: whoever had
+        it can't bring the thread back. A thread that does not exist is deleted already: OK.
 
         Errors:
-        * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: thread_id is empty, too long, or not well formed.
+        * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed, or the request_id is that
+          of another request.
         """
 
     @abc.abstractmethod
@@ -311,7 +315,8 @@ class ThreadsServicer(metaclass=abc.ABCMeta):
         Repeating it is safe: a target that holds nothing but checkpoints of the source, in their places, is completed.
 
         Errors:
-        * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is empty, too long, or not well formed, or both are the same.
+        * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is empty, too long, or not well formed, both are the same, or the
+          request_id is that of another request.
         * `NOT_FOUND`, reason `THREAD_NOT_FOUND`: the source does not exist.
         * `ALREADY_EXISTS`, reason `THREAD_EXISTS`: the target holds checkpoints that the source does not, or in another
           order.
@@ -324,7 +329,7 @@ class ThreadsServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[checkpointd.v1.threads_pb2.PruneThreadsResponse, collections.abc.Awaitable[checkpointd.v1.threads_pb2.PruneThreadsResponse]]:
         """PruneThreads removes old checkpoints of the threads named. Each thread is pruned in a transaction of its own;
-        threads that do not exist are passed over.
+        threads that do not exist are passed over. It may be sent twice; the answer counts what this request removed.
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is not well formed, there are more than 1000, or the strategy
@@ -339,7 +344,8 @@ class ThreadsServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[checkpointd.v1.threads_pb2.DeleteRunsResponse, collections.abc.Awaitable[checkpointd.v1.threads_pb2.DeleteRunsResponse]]:
         """DeleteRuns deletes, in all threads of the tenant, the checkpoints whose metadata has one of these `run_id`s, with
         their writes and the values that no other checkpoint uses. What a remaining checkpoint's channel history needs
-        stays, hidden. Each thread is changed in a transaction of its own.
+        stays, hidden. Each thread is changed in a transaction of its own. It may be sent twice; the answer counts what this
+        request removed.
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is not well formed, or there are more than 1000.
