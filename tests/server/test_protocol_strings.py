@@ -16,7 +16,7 @@ from tests.server.wire import METHODS, invalid, invoke, refused
 pytestmark = pytest.mark.usefixtures("stays_well")
 
 _THREAD, _NAMESPACE, _CHECKPOINT, _MAYBE_CHECKPOINT = (1, 255), (0, 768), (1, 128), (0, 128)
-_CHANNEL, _VERSION = (1, 1024), (1, 255)
+_CHANNEL, _VERSION, _HOLDER, _REQUEST = (1, 1024), (1, 255), (1, 255), (0, 64)
 
 # The fewest and most bytes of each field, as the contract says; None: the contract says no more than "no NUL".
 _LIMITS: dict[str, tuple[int, int] | None] = {
@@ -63,6 +63,7 @@ _LIMITS: dict[str, tuple[int, int] | None] = {
     "UpdateStateRequest.thread_id": _THREAD,
     "UpdateStateRequest.checkpoint_ns": _NAMESPACE,
     "UpdateStateRequest.checkpoint_id": _MAYBE_CHECKPOINT,
+    "UpdateStateRequest.request_id": _REQUEST,
     "StateUpdate.as_node": (0, 1024),
     "StateUpdate.task_id": (0, 255),
     "ChannelWrites.channel": _CHANNEL,
@@ -70,18 +71,20 @@ _LIMITS: dict[str, tuple[int, int] | None] = {
     "Send.node": _CHANNEL,
     "Precondition.expected_head": _MAYBE_CHECKPOINT,
     "AcquireLeaseRequest.thread_id": _THREAD,
-    "AcquireLeaseRequest.holder": (1, 255),
+    "AcquireLeaseRequest.holder": _HOLDER,
     "RenewLeaseRequest.thread_id": _THREAD,
-    "RenewLeaseRequest.holder": (1, 255),
+    "RenewLeaseRequest.holder": _HOLDER,
     "ReleaseLeaseRequest.thread_id": _THREAD,
-    "ReleaseLeaseRequest.holder": (1, 255),
+    "ReleaseLeaseRequest.holder": _HOLDER,
     "GraphRef.hash": (1, 64),
     "GraphRef.name": (1, 255),
     "GetThreadRequest.thread_id": _THREAD,
     "ListThreadsRequest.thread_id_prefix": (0, 255),
     "DeleteThreadRequest.thread_id": _THREAD,
+    "DeleteThreadRequest.request_id": _REQUEST,
     "CopyThreadRequest.source_thread_id": _THREAD,
     "CopyThreadRequest.target_thread_id": _THREAD,
+    "CopyThreadRequest.request_id": _REQUEST,
     "PruneThreadsRequest.thread_ids": _THREAD,
     "DeleteRunsRequest.run_ids": (1, 255),
 }
@@ -95,15 +98,16 @@ _STRUCTURED = {
     "ListThreadsRequest.page_token",
 }
 
-# What the rpcs that read say in an empty tenant.
+# What the rpcs that need something say in an empty tenant.
 _MISSING = {
-    "GetCheckpoint": "CHECKPOINT_NOT_FOUND",
-    "GetChannelHistory": "CHECKPOINT_NOT_FOUND",
-    "GetState": "GRAPH_NOT_FOUND",
-    "GetStateHistory": "GRAPH_NOT_FOUND",
-    "UpdateState": "GRAPH_NOT_FOUND",
-    "GetThread": "THREAD_NOT_FOUND",
-    "CopyThread": "THREAD_NOT_FOUND",
+    "GetCheckpoint": (grpc.StatusCode.NOT_FOUND, "CHECKPOINT_NOT_FOUND"),
+    "GetChannelHistory": (grpc.StatusCode.NOT_FOUND, "CHECKPOINT_NOT_FOUND"),
+    "GetState": (grpc.StatusCode.NOT_FOUND, "GRAPH_NOT_FOUND"),
+    "GetStateHistory": (grpc.StatusCode.NOT_FOUND, "GRAPH_NOT_FOUND"),
+    "UpdateState": (grpc.StatusCode.NOT_FOUND, "GRAPH_NOT_FOUND"),
+    "GetThread": (grpc.StatusCode.NOT_FOUND, "THREAD_NOT_FOUND"),
+    "CopyThread": (grpc.StatusCode.NOT_FOUND, "THREAD_NOT_FOUND"),
+    "RenewLease": (grpc.StatusCode.ABORTED, "LEASE_LOST"),
 }
 
 _TEXTS = list(texts())
@@ -169,13 +173,17 @@ def test_every_string_has_a_limit_here() -> None:
 @_each_limited_text
 def test_the_shortest_and_the_longest_are_taken(grpc_channel: grpc.Channel, text: Text) -> None:
     least, most = _LIMITS[_name(text)] or (0, 0)
-    for value in ("" if least == 0 else "x", _of_bytes(most)):
+    # The longest first: a head that is not there is no matter to a request that is stored already.
+    for value in (_of_bytes(most), "" if least == 0 else "x"):
+        request = _with(text, value)
+        if _name(text) == "AcquireLeaseRequest.holder":
+            request.thread_id = f"of a holder of {len(value)}"  # rather than to wait for the other one's
         # Asking for what is not there is well formed, and so is expecting it.
-        missing: Any = refused(grpc.StatusCode.NOT_FOUND, _MISSING[text.rpc]) if text.rpc in _MISSING else nullcontext()
-        if text.rpc not in _MISSING and _name(text) == "Precondition.expected_head" and value:
-            missing = refused(grpc.StatusCode.ABORTED, "HEAD_MOVED")
-        with missing:
-            invoke(grpc_channel, text.rpc, _with(text, value))
+        missing = _MISSING.get(text.rpc)
+        if missing is None and value and _name(text) == "Precondition.expected_head":
+            missing = (grpc.StatusCode.ABORTED, "HEAD_MOVED")
+        with refused(*missing) if missing else nullcontext():
+            invoke(grpc_channel, text.rpc, request)
 
 
 @_each_limited_text
@@ -211,9 +219,10 @@ def test_bytes_that_are_not_utf8_are_refused(grpc_channel: grpc.Channel, text: T
 )
 def test_everything_at_its_limit_at_once(grpc_channel: grpc.Channel, rpc: str) -> None:
     request = whole_request(rpc)
+    passed_over = ("Checkpoint.channel_values key", "Precondition.expected_head")
     for text in reversed(_TEXTS):  # what a map holds before the key by which it is found
         limit = _LIMITS.get(_name(text))
-        if text.rpc == rpc and limit and _name(text) != "Checkpoint.channel_values key":
+        if text.rpc == rpc and limit and _name(text) not in passed_over:
             text.write(request, _unlike(limit[1]))
             for put in _puts(request):
                 _match_versions(put.checkpoint, _unlike(limit[1]))

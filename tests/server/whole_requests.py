@@ -18,7 +18,6 @@ _VALUES: dict[str, str] = {
     "checkpointd.v1.GetStateHistoryRequest.metadata_filter": '{"run_id": "x"}',
     "checkpointd.v1.UpdateStateRequest.metadata": '{"run_id": "x"}',
     "checkpointd.v1.ListThreadsRequest.page_token": "",
-    "checkpointd.v1.Precondition.expected_head": "",
     "checkpointd.v1.CopyThreadRequest.source_thread_id": "source",
     "checkpointd.v1.CopyThreadRequest.target_thread_id": "target",
 }
@@ -27,9 +26,10 @@ _VALUES: dict[str, str] = {
 _LEFT_OUT = {
     "checkpointd.v1.StateUpdate.value",
     "checkpointd.v1.StateUpdate.then",
-    "checkpointd.v1.CommitRequest.precondition",  # which is of one namespace, while the ops are of many
-    "checkpointd.v1.Precondition.fencing_token",  # which no lease has
 }
+
+# Fields that let the outcome of a request depend on those before it; each has tests of its own.
+_OF_BEFORE = ("precondition", "request_id")
 
 # A graph holds graphs, so it can't have every field set; what is refused in one is tested with the engine.
 _RECURSIVE = "RegisterGraph"
@@ -45,12 +45,15 @@ class Text(NamedTuple):
 
 
 def whole_request(rpc: str) -> Any:
-    """A valid request of the rpc that has every field set, and every kind of op."""
+    """A valid request of the rpc, at any time, that has every other field set, and every kind of op."""
     if rpc == _RECURSIVE:
         return RegisterGraphRequest(graph_name="x", spec=GraphSpec(nodes=[NodeSpec(name="x")]))
     request = new_request(rpc)
     for _ in _fill(request, ""):
         pass
+    for name in _OF_BEFORE:
+        if name in request.DESCRIPTOR.fields_by_name:
+            request.ClearField(name)
     return request
 
 

@@ -14,7 +14,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from checkpointd.v1 import checkpoints_pb2, states_pb2, threads_pb2
+from checkpointd.v1 import checkpoints_pb2, leases_pb2, states_pb2, threads_pb2
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -22,6 +22,7 @@ TENANT = "checkpointd-tenant"
 UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 SERVICES = (
     checkpoints_pb2.DESCRIPTOR.services_by_name["Checkpoints"],
+    leases_pb2.DESCRIPTOR.services_by_name["Leases"],
     states_pb2.DESCRIPTOR.services_by_name["States"],
     threads_pb2.DESCRIPTOR.services_by_name["Threads"],
 )
