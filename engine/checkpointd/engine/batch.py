@@ -114,13 +114,14 @@ def _add_checkpoint(commit: Commit, number: int, put: CheckpointPut) -> None:
     checkpoint.ClearField("id")
     checkpoint.ClearField("channel_versions")
     checkpoint.ClearField("channel_values")
-    body = checkpoint.SerializeToString()
+    # Deterministic, so that a request which is sent again, also to another server, is the same bytes (commit_checked).
+    body = checkpoint.SerializeToString(deterministic=True)
     lasting = (encoded_namespace, checkpoint_id.encode(), put.parent_checkpoint_id.encode() or None)
     content = (
         run_id.encode() if isinstance(run_id, str) else None,
         json.dumps(versions).encode(),
         put.metadata.json.encode() or b"{}",
-        put.metadata.native.SerializeToString() if put.metadata.HasField("native") else None,
+        put.metadata.native.SerializeToString(deterministic=True) if put.metadata.HasField("native") else None,
         body,
     )
     middle = _SEQUENCED + len(lasting)

@@ -169,7 +169,7 @@ async def _store_checked(
         if kind == 1:
             refused: EngineError = HeadMoved(thread_id, checkpoint_ns, condition.expected_head or "", checkpoint_id)
         else:
-            refused = LeaseLost(thread_id, condition.token or 0, holder)
+            refused = LeaseLost(thread_id, condition.token or 0, holder, checkpoint_id)
         refusals[tenant, thread_id] = refused
     return sequences, refusals
 

@@ -1,10 +1,13 @@
 """The engine: a database, what commits to it, and the services over it."""
 
+import asyncio
+
 from checkpointd.engine.checkpoints import Checkpoints
 from checkpointd.engine.committer import Committer
 from checkpointd.engine.database import Database
 from checkpointd.engine.leases import Leases
 from checkpointd.engine.states import States
+from checkpointd.engine.sweep import Sweep
 from checkpointd.engine.threads import Threads
 
 
@@ -31,8 +34,11 @@ class Engine:
         self.threads = Threads(self._database)
         self.states = States(self._database)
         self.leases = Leases(self._database)
+        self._sweep = asyncio.create_task(Sweep(self._database).run())
 
     async def close(self) -> None:
         """Answer everything that was taken, then let the database go. No call may come after."""
+        self._sweep.cancel()
+        await asyncio.wait([self._sweep])
         await self._committer.close()
         await self._database.close()

@@ -173,7 +173,8 @@ class LeaseLost(EngineError):
 
     reason = ErrorReason.ERROR_REASON_LEASE_LOST
 
-    def __init__(self, thread_id: str, token: int, holder: str | None) -> None:
+    def __init__(self, thread_id: str, token: int, holder: str | None, head: str | None = None) -> None:
+        """`holder` has the lease now, None for nobody; `head` is that of the namespace to be written."""
         now = f", and {holder!r} has it now" if holder else ""
         super().__init__(
             f"the lease of thread {thread_id!r} with the token {token} has ended{now}; acquire it again, and read the "
@@ -181,6 +182,7 @@ class LeaseLost(EngineError):
             thread_id=thread_id,
             fencing_token=str(token),
             **({"holder": holder} if holder else {}),
+            **({"head": head} if head is not None else {}),
         )
 
 

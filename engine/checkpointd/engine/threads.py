@@ -4,7 +4,10 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
 from typing import Any
 
+from psycopg import AsyncConnection
+
 from checkpointd.engine import validate
+from checkpointd.engine.changes import Changes
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import InvalidField, ThreadExists, ThreadNotFound
 from checkpointd.engine.sql import STATEMENTS
@@ -35,6 +38,7 @@ class Threads:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._changes = Changes(database)
 
     async def get_thread(self, tenant: str, request: GetThreadRequest) -> GetThreadResponse:
         validate.thread_id(request.thread_id)
@@ -72,8 +76,13 @@ class Threads:
 
     async def delete_thread(self, tenant: str, request: DeleteThreadRequest) -> DeleteThreadResponse:
         validate.thread_id(request.thread_id)
-        await self._change("delete_thread", tenant=tenant, thread_id=request.thread_id)
-        return DeleteThreadResponse()
+        parameters = {"tenant": tenant, "thread_id": request.thread_id}
+
+        async def delete(connection: AsyncConnection) -> DeleteThreadResponse:
+            await connection.execute(STATEMENTS["delete_thread"].encode(), parameters)
+            return DeleteThreadResponse()
+
+        return await self._changes.make(tenant, request.thread_id, request, DeleteThreadResponse, delete)
 
     async def copy_thread(self, tenant: str, request: CopyThreadRequest) -> CopyThreadResponse:
         source, target = request.source_thread_id, request.target_thread_id
@@ -82,15 +91,17 @@ class Threads:
         if source == target:
             raise InvalidField("target_thread_id", "is the source's own id; give the copy another one")
         parameters = {"tenant": tenant, "source": source, "target": target}
-        async with self._database.changing() as connection, connection.transaction():
-            await connection.execute(STATEMENTS["lock_target"].encode(), parameters)
+
+        async def copy(connection: AsyncConnection) -> CopyThreadResponse:
             cursor = await connection.execute(STATEMENTS["copy_thread"].encode(), parameters)
             source_exists, target_has_own = await cursor.fetchone() or (False, False)
             if not source_exists:
                 raise ThreadNotFound(source)
             if target_has_own:
                 raise ThreadExists(source, target)
-        return CopyThreadResponse()
+            return CopyThreadResponse()
+
+        return await self._changes.make(tenant, target, request, CopyThreadResponse, copy)
 
     async def prune_threads(self, tenant: str, request: PruneThreadsRequest) -> PruneThreadsResponse:
         thread_ids = validate.items("thread_ids", request.thread_ids, validate.THREAD_ID_BYTES)

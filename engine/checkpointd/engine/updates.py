@@ -7,6 +7,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from checkpointd.engine.batch import Commit, Op, prepare
+from checkpointd.engine.changes import Changes
 from checkpointd.engine.committer import store
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import (
@@ -22,7 +23,6 @@ from checkpointd.engine.graph_at import GraphAt, checkpoint_key
 from checkpointd.engine.graphs import Chosen, Graphs
 from checkpointd.engine.reads import Held, Reads
 from checkpointd.engine.replay import replayed_histories
-from checkpointd.engine.sql import STATEMENTS
 from checkpointd.engine.state import metadata, namespaces
 from checkpointd.engine.state.next_checkpoint import Place
 from checkpointd.engine.state.update import update
@@ -37,23 +37,22 @@ class Updates:
     """The rpc of the service States that writes."""
 
     def __init__(self, database: Database, graphs: Graphs) -> None:
-        self._database = database
+        self._changes = Changes(database)
         self._graphs = graphs
 
     async def update_state(self, tenant: str, request: UpdateStateRequest) -> UpdateStateResponse:
         more = check(request)
-        async with self._database.changing() as connection, connection.transaction():
-            # From here on the thread's writers wait, so that what is read stays so until the update is committed. A new
-            # row stays only if it is.
-            parameters = {"tenant": tenant, "target": request.thread_id}
-            await connection.execute(STATEMENTS["lock_target"].encode(), parameters)
+
+        async def change(connection: AsyncConnection) -> UpdateStateResponse:
             head = await self._update(connection, tenant, request, more)
-        source = metadata.origin(head)
-        parent_id = head.parent_checkpoint_id
-        return UpdateStateResponse(
-            config=metadata.config(head, head.checkpoint.id, source.parents),
-            parent_config=metadata.config(head, parent_id, source.parents) if parent_id else None,
-        )
+            source = metadata.origin(head)
+            parent_id = head.parent_checkpoint_id
+            return UpdateStateResponse(
+                config=metadata.config(head, head.checkpoint.id, source.parents),
+                parent_config=metadata.config(head, parent_id, source.parents) if parent_id else None,
+            )
+
+        return await self._changes.make(tenant, request.thread_id, request, UpdateStateResponse, change)
 
     async def _update(
         self, connection: AsyncConnection, tenant: str, request: UpdateStateRequest, more: dict[str, Any]
@@ -113,7 +112,7 @@ class Updates:
         if token := precondition.fencing_token:
             held = await reads.rows("keep_lease", {"tenant": tenant, "thread_id": request.thread_id})
             if not held or held[0][0] != token:
-                raise LeaseLost(request.thread_id, token, held[0][1] if held else None)
+                raise LeaseLost(request.thread_id, token, held[0][1] if held else None, head_id)
         if precondition.HasField("expected_head") and precondition.expected_head != head_id:
             raise HeadMoved(request.thread_id, checkpoint_ns, precondition.expected_head, head_id)
 

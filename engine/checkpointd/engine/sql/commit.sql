@@ -104,66 +104,85 @@ FOR SHARE
 -- with a condition has one commit in the group. Runs after lock_threads and lock_leases in the same transaction, so that
 -- what it reads is the present.
 --
--- What is stored already is a request that was sent again: its condition held when it came first.
+-- A commit whose rows are all stored, with the same content, is a request that was sent again, whose condition held when it
+-- came first: it is answered as it was then, and nothing is stored of it either.
 WITH condition AS MATERIALIZED (
-    SELECT
-        given.thread_no, target.tenant, target.thread_id, given.checkpoint_ns, given.expected_head, given.token,
-        coalesce(head.checkpoint_id, '') AS head, lease.token AS lease_token, lease.holder,
-        coalesce(lease.expires_at > clock_timestamp(), false) AS lasts
-    FROM unnest(%(conditions)s) AS given
-    JOIN unnest(%(threads)s) WITH ORDINALITY AS target (tenant, thread_id, commits, graph_hash, no)
-        ON target.no = given.thread_no
-    LEFT JOIN LATERAL (
-        SELECT checkpoint_id FROM checkpointd.checkpoints
-        WHERE tenant = target.tenant AND thread_id = target.thread_id AND checkpoint_ns = given.checkpoint_ns
-            AND NOT hidden
-        ORDER BY seq DESC
-        LIMIT 1
-    ) AS head ON true
-    LEFT JOIN LATERAL (
-        SELECT * FROM checkpointd.leases WHERE tenant = target.tenant AND thread_id = target.thread_id LIMIT 1
-    ) AS lease ON true
+    SELECT *, head <> coalesce(expected_head, head) AS moved, token IS NOT NULL AND (token = lease_token) IS NOT TRUE AS lost
+    FROM (
+        SELECT
+            given.thread_no, target.tenant, target.thread_id, given.checkpoint_ns, given.expected_head, given.token,
+            coalesce(head.checkpoint_id, '') AS head, lease.token AS lease_token, lease.holder
+        FROM unnest(%(conditions)s) AS given
+        JOIN unnest(%(threads)s) WITH ORDINALITY AS target (tenant, thread_id, commits, graph_hash, no)
+            ON target.no = given.thread_no
+        LEFT JOIN LATERAL (
+            SELECT checkpoint_id FROM checkpointd.checkpoints
+            WHERE tenant = target.tenant AND thread_id = target.thread_id AND checkpoint_ns = given.checkpoint_ns
+                AND NOT hidden
+            ORDER BY seq DESC
+            LIMIT 1
+        ) AS head ON true
+        LEFT JOIN LATERAL (
+            SELECT * FROM checkpointd.leases
+            WHERE tenant = target.tenant AND thread_id = target.thread_id AND expires_at > clock_timestamp()
+            LIMIT 1
+        ) AS lease ON true
+    ) AS found
 ),
-refused AS MATERIALIZED (
-    SELECT * FROM condition
-    WHERE (
-        head IS DISTINCT FROM coalesce(expected_head, head)
-        OR (token IS NOT NULL AND NOT (lasts AND lease_token IS NOT DISTINCT FROM token))
-    )
-    AND (
-        EXISTS (
+failed AS MATERIALIZED (
+    SELECT *,
+        NOT EXISTS (
             SELECT FROM unnest(%(checkpoints)s) AS given
             WHERE given.thread_no = condition.thread_no AND NOT EXISTS (
                 SELECT FROM checkpointd.checkpoints AS there
                 WHERE there.tenant = condition.tenant AND there.thread_id = condition.thread_id
                     AND there.checkpoint_ns = given.checkpoint_ns AND there.checkpoint_id = given.checkpoint_id
+                    AND (there.hidden OR (
+                        there.channel_versions = given.channel_versions::jsonb
+                        AND there.metadata = given.metadata
+                        AND there.native_metadata IS NOT DISTINCT FROM given.native_metadata
+                        AND there.body = given.body
+                    ))
             )
         )
-        OR EXISTS (
+        AND NOT EXISTS (
             SELECT FROM unnest(%(writes)s) AS given
             WHERE given.thread_no = condition.thread_no AND NOT EXISTS (
                 SELECT FROM checkpointd.writes AS there
                 WHERE there.tenant = condition.tenant AND there.thread_id = condition.thread_id
                     AND there.checkpoint_ns = given.checkpoint_ns AND there.checkpoint_id = given.checkpoint_id
                     AND there.task_id = given.task_id AND there.idx = given.idx
+                    AND there.task_path = given.task_path AND there.channel = given.channel
+                    AND there.encoding = given.encoding AND there.data = given.data
             )
-        )
-    )
+        ) AS repeated
+    FROM condition
+    WHERE moved OR lost
 ),
 locked AS (
     INSERT INTO checkpointd.threads AS thread (tenant, thread_id, seq, graph_hash)
     SELECT given.tenant, given.thread_id, given.commits, given.graph_hash
     FROM unnest(%(threads)s) WITH ORDINALITY AS given (tenant, thread_id, commits, graph_hash, no)
-    WHERE given.no NOT IN (SELECT thread_no FROM refused)
+    WHERE given.no NOT IN (SELECT thread_no FROM failed)
     {{one_commit_more}}
 ),
 {{stored}}
 SELECT 0 AS kind, tenant, thread_id, checkpoint_ns, checkpoint_id, seq, NULL AS holder FROM stored_checkpoints
 UNION ALL
-SELECT
-    CASE WHEN token IS NOT NULL AND NOT (lasts AND lease_token IS NOT DISTINCT FROM token) THEN 2 ELSE 1 END,
-    tenant, thread_id, checkpoint_ns, head, 0, CASE WHEN lasts THEN holder END
-FROM refused
+SELECT 0, failed.tenant, failed.thread_id, there.checkpoint_ns, there.checkpoint_id, there.seq, NULL
+FROM failed
+JOIN unnest(%(checkpoints)s) AS given ON given.thread_no = failed.thread_no
+CROSS JOIN LATERAL (
+    SELECT * FROM checkpointd.checkpoints
+    WHERE tenant = failed.tenant AND thread_id = failed.thread_id AND checkpoint_ns = given.checkpoint_ns
+        AND checkpoint_id = given.checkpoint_id
+    LIMIT 1
+) AS there
+WHERE failed.repeated AND NOT there.hidden
+UNION ALL
+SELECT CASE WHEN lost THEN 2 ELSE 1 END, tenant, thread_id, checkpoint_ns, head, 0, holder
+FROM failed
+WHERE NOT repeated
 
 -- name: forget_empty
 DELETE FROM checkpointd.threads

@@ -11,6 +11,7 @@ CREATE TABLE checkpointd.threads (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     graph_hash text COLLATE "C",
+    swept_seq bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant, thread_id)
 ) WITH (fillfactor = 70);
 
@@ -149,3 +150,13 @@ CREATE TYPE checkpointd.write_row_v1 AS (
 
 -- What must hold for a thread's commit to be stored (see commit_checked).
 CREATE TYPE checkpointd.condition_row_v1 AS (thread_no integer, checkpoint_ns text, expected_head text, token bigint);
+
+CREATE TABLE checkpointd.requests (
+    tenant text COLLATE "C" NOT NULL,
+    thread_id text COLLATE "C" NOT NULL,
+    request_id text COLLATE "C" NOT NULL,
+    digest bytea NOT NULL,
+    answer bytea NOT NULL,
+    answered_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant, thread_id, request_id)
+);

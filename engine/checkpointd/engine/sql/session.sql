@@ -20,10 +20,14 @@ SET idle_in_transaction_session_timeout = '10s';
 SET lock_timeout = '10s'
 
 -- name: forbidden_tables
--- The tables that the role may not use in full.
+-- The tables and sequences that the role may not use in full.
 SELECT table_name
-FROM unnest(ARRAY['threads', 'checkpoints', 'channel_values', 'writes', 'graphs', 'graph_versions']) AS table_name
+FROM unnest(ARRAY[
+    'threads', 'checkpoints', 'channel_values', 'writes', 'graphs', 'graph_versions', 'leases', 'requests'
+]) AS table_name
 CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
 WHERE NOT has_table_privilege('checkpointd.' || table_name, privilege)
 GROUP BY table_name
+UNION
+SELECT 'fencing_tokens' WHERE NOT has_sequence_privilege('checkpointd.fencing_tokens', 'USAGE')
 ORDER BY table_name

@@ -83,7 +83,8 @@ class CheckpointsServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PutWrites(self, request, context):
-        """PutWrites stores what one task wrote. The checkpoint may come later: writes that arrive first are kept.
+        """PutWrites stores what one task wrote. The checkpoint may come later: writes that arrive first are kept
+        for a day or more, and then removed.
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.

@@ -199,7 +199,8 @@ class CheckpointsStub(typing.Generic[_CheckpointsPutCheckpointType, _Checkpoints
     """
 
     PutWrites: _CheckpointsPutWritesType
-    """PutWrites stores what one task wrote. The checkpoint may come later: writes that arrive first are kept.
+    """PutWrites stores what one task wrote. The checkpoint may come later: writes that arrive first are kept
+    for a day or more, and then removed.
 
     Errors:
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
@@ -293,7 +294,8 @@ class CheckpointsServicer(metaclass=abc.ABCMeta):
         request: checkpointd.v1.checkpoints_pb2.PutWritesRequest,
         context: _ServicerContext,
     ) -> typing.Union[checkpointd.v1.checkpoints_pb2.PutWritesResponse, collections.abc.Awaitable[checkpointd.v1.checkpoints_pb2.PutWritesResponse]]:
-        """PutWrites stores what one task wrote. The checkpoint may come later: writes that arrive first are kept.
+        """PutWrites stores what one task wrote. The checkpoint may come later: writes that arrive first are kept
+        for a day or more, and then removed.
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
