@@ -1,7 +1,7 @@
 """What clients asked, what they were told, and what is there at the end: the input of the checker.
 
-Times are nanoseconds of CLOCK_MONOTONIC, which all processes of a machine share and no test steps. Values are compared by a
-digest of their bytes.
+Times are nanoseconds of CLOCK_MONOTONIC, which all processes of a machine share and no test steps. Values are compared
+by a digest of their bytes.
 """
 
 import hashlib
