@@ -14,7 +14,8 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from checkpointd.v1 import checkpoints_pb2 as checkpoints
-from checkpointd.v1 import checkpoints_pb2_grpc, states_pb2_grpc, threads_pb2_grpc
+from checkpointd.v1 import checkpoints_pb2_grpc, leases_pb2_grpc, states_pb2_grpc, threads_pb2_grpc
+from checkpointd.v1 import leases_pb2 as leases
 from checkpointd.v1 import states_pb2 as states
 from checkpointd.v1 import threads_pb2 as threads
 
@@ -52,7 +53,10 @@ Answer = Callable[[Any, grpc.ServicerContext], Any]
 
 
 class ScriptedServer(
-    checkpoints_pb2_grpc.CheckpointsServicer, threads_pb2_grpc.ThreadsServicer, states_pb2_grpc.StatesServicer
+    checkpoints_pb2_grpc.CheckpointsServicer,
+    threads_pb2_grpc.ThreadsServicer,
+    states_pb2_grpc.StatesServicer,
+    leases_pb2_grpc.LeasesServicer,
 ):
     """Answers every rpc with an empty response unless it is told otherwise.
 
@@ -68,6 +72,7 @@ class ScriptedServer(
         checkpoints_pb2_grpc.add_CheckpointsServicer_to_server(self, self._server)
         threads_pb2_grpc.add_ThreadsServicer_to_server(self, self._server)
         states_pb2_grpc.add_StatesServicer_to_server(self, self._server)
+        leases_pb2_grpc.add_LeasesServicer_to_server(self, self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
         self.target = f"127.0.0.1:{self.port}"
         self._server.start()
@@ -142,6 +147,17 @@ class ScriptedServer(
     def UpdateState(self, request: Any, context: grpc.ServicerContext) -> Any:
         updated = states.UpdateStateResponse(config=states.StateConfig(thread_id=request.thread_id))
         return self._meet("UpdateState", request, context, updated)
+
+    def AcquireLease(self, request: Any, context: grpc.ServicerContext) -> Any:
+        lease = leases.Lease(fencing_token=5, holder=request.holder)
+        return self._meet("AcquireLease", request, context, leases.AcquireLeaseResponse(lease=lease))
+
+    def RenewLease(self, request: Any, context: grpc.ServicerContext) -> Any:
+        lease = leases.Lease(fencing_token=request.fencing_token, holder=request.holder)
+        return self._meet("RenewLease", request, context, leases.RenewLeaseResponse(lease=lease))
+
+    def ReleaseLease(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return self._meet("ReleaseLease", request, context, leases.ReleaseLeaseResponse())
 
 
 def found(*checkpoint_ids: str, then: Failure | None = None) -> Answer:

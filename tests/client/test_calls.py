@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from checkpointd.client import AsyncClient, Client, ClientClosed, InvalidRequest
+from checkpointd.client.build import duration
 from checkpointd.v1 import checkpoints_pb2 as checkpoints
 from checkpointd.v1 import core_pb2 as core
 from checkpointd.v1 import graph_pb2 as graphs
+from checkpointd.v1 import leases_pb2 as leases
 from checkpointd.v1 import states_pb2 as states
 from checkpointd.v1 import threads_pb2 as threads
 from checkpointd.v1.core_pb2 import Precondition
@@ -19,6 +21,7 @@ from tests.client.scripted_server import ScriptedServer, Waiting, found
 
 CHECKPOINT = core.Checkpoint(id="c2")
 WRITE = core.Write(idx=0, channel="x", value=core.Value(encoding="null"))
+EXPECTING = Precondition(expected_head="", fencing_token=3)
 SUPERSTEP = states.Superstep(updates=[states.StateUpdate(as_node="a")])
 OP = checkpoints.CommitOp(put_writes=checkpoints.WritesPut(checkpoint_id="c1", task_id="task", writes=[WRITE]))
 
@@ -28,29 +31,44 @@ OP = checkpoints.CommitOp(put_writes=checkpoints.WritesPut(checkpoint_id="c1", t
     [
         (
             "put_checkpoint",
-            {"thread_id": "t", "checkpoint": CHECKPOINT, "parent_checkpoint_id": "c1", "checkpoint_ns": "n"},
+            {
+                "thread_id": "t",
+                "checkpoint": CHECKPOINT,
+                "parent_checkpoint_id": "c1",
+                "checkpoint_ns": "n",
+                "precondition": EXPECTING,
+            },
             "PutCheckpoint",
             checkpoints.PutCheckpointRequest(
                 thread_id="t",
                 put=checkpoints.CheckpointPut(checkpoint_ns="n", checkpoint=CHECKPOINT, parent_checkpoint_id="c1"),
+                precondition=EXPECTING,
             ),
             7,
         ),
         (
             "put_writes",
-            {"thread_id": "t", "checkpoint_id": "c1", "task_id": "task", "task_path": "p", "writes": [WRITE]},
+            {
+                "thread_id": "t",
+                "checkpoint_id": "c1",
+                "task_id": "task",
+                "task_path": "p",
+                "writes": [WRITE],
+                "precondition": EXPECTING,
+            },
             "PutWrites",
             checkpoints.PutWritesRequest(
                 thread_id="t",
                 put=checkpoints.WritesPut(checkpoint_id="c1", task_id="task", task_path="p", writes=[WRITE]),
+                precondition=EXPECTING,
             ),
             None,
         ),
         (
             "commit",
-            {"thread_id": "t", "ops": [OP]},
+            {"thread_id": "t", "ops": [OP], "precondition": EXPECTING},
             "Commit",
-            checkpoints.CommitRequest(thread_id="t", ops=[OP]),
+            checkpoints.CommitRequest(thread_id="t", ops=[OP], precondition=EXPECTING),
             [1, 2],
         ),
         (
@@ -74,12 +92,18 @@ OP = checkpoints.CommitOp(put_writes=checkpoints.WritesPut(checkpoint_id="c1", t
             threads.GetThreadRequest(thread_id="t"),
             threads.GetThreadResponse(thread=threads.Thread(thread_id="t")),
         ),
-        ("delete_thread", {"thread_id": "t"}, "DeleteThread", threads.DeleteThreadRequest(thread_id="t"), None),
+        (
+            "delete_thread",
+            {"thread_id": "t", "request_id": "r"},
+            "DeleteThread",
+            threads.DeleteThreadRequest(thread_id="t", request_id="r"),
+            None,
+        ),
         (
             "copy_thread",
-            {"source_thread_id": "s", "target_thread_id": "t"},
+            {"source_thread_id": "s", "target_thread_id": "t", "request_id": "r"},
             "CopyThread",
-            threads.CopyThreadRequest(source_thread_id="s", target_thread_id="t"),
+            threads.CopyThreadRequest(source_thread_id="s", target_thread_id="t", request_id="r"),
             None,
         ),
         (
@@ -113,7 +137,8 @@ OP = checkpoints.CommitOp(put_writes=checkpoints.WritesPut(checkpoint_id="c1", t
                 "supersteps": [SUPERSTEP],
                 "metadata": "{}",
                 "graph": states.GraphRef(name="g"),
-                "precondition": Precondition(expected_head=""),
+                "precondition": EXPECTING,
+                "request_id": "r",
             },
             "UpdateState",
             states.UpdateStateRequest(
@@ -123,9 +148,31 @@ OP = checkpoints.CommitOp(put_writes=checkpoints.WritesPut(checkpoint_id="c1", t
                 supersteps=[SUPERSTEP],
                 metadata="{}",
                 graph=states.GraphRef(name="g"),
-                precondition=Precondition(expected_head=""),
+                precondition=EXPECTING,
+                request_id="r",
             ),
             states.UpdateStateResponse(config=states.StateConfig(thread_id="t")),
+        ),
+        (
+            "acquire_lease",
+            {"thread_id": "t", "holder": "h", "ttl": 1.5, "wait": 2},
+            "AcquireLease",
+            leases.AcquireLeaseRequest(thread_id="t", holder="h", ttl=duration("ttl", 1.5), wait=duration("wait", 2)),
+            leases.Lease(fencing_token=5, holder="h"),
+        ),
+        (
+            "renew_lease",
+            {"thread_id": "t", "holder": "h", "fencing_token": 7, "ttl": 1.5},
+            "RenewLease",
+            leases.RenewLeaseRequest(thread_id="t", holder="h", fencing_token=7, ttl=duration("ttl", 1.5)),
+            leases.Lease(fencing_token=7, holder="h"),
+        ),
+        (
+            "release_lease",
+            {"thread_id": "t", "holder": "h", "fencing_token": 7},
+            "ReleaseLease",
+            leases.ReleaseLeaseRequest(thread_id="t", holder="h", fencing_token=7),
+            None,
         ),
     ],
 )

@@ -52,7 +52,10 @@ async def test_an_error_is_of_a_kind_and_says_server_reason_and_details(
         (grpc.StatusCode.FAILED_PRECONDITION, "NOTHING_TO_COPY", errors.FailedPrecondition),
         (grpc.StatusCode.NOT_FOUND, "SUBGRAPH_NOT_FOUND", errors.NotFound),
         (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_UPDATE", errors.InvalidRequest),
-        (grpc.StatusCode.ABORTED, "HEAD_MOVED", errors.Aborted),
+        (grpc.StatusCode.ABORTED, "HEAD_MOVED", errors.HeadMoved),
+        (grpc.StatusCode.ABORTED, "LEASE_LOST", errors.LeaseLost),
+        (grpc.StatusCode.ABORTED, "LEASE_HELD", errors.LeaseHeld),
+        (grpc.StatusCode.ABORTED, "", errors.Aborted),
     ],
 )
 async def test_what_a_caller_does_about_it_is_told_by_the_reason(

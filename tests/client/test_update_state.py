@@ -1,16 +1,14 @@
-"""An update is sent once, unless a second one could not be stored."""
+"""An update that may have been stored is sent again under the same name, so that it is carried out once."""
 
-import asyncio
 from typing import Any
 
 import grpc
 import pytest
 
-from checkpointd.client import Aborted, AsyncClient, Client, DeadlineExceeded, Unavailable
+from checkpointd.client import AsyncClient, Client
 from checkpointd.v1 import states_pb2 as states
-from checkpointd.v1.core_pb2 import Precondition
 from tests.client.conftest import Either
-from tests.client.scripted_server import Failure, ScriptedServer, Waiting
+from tests.client.scripted_server import Failure, ScriptedServer
 from tests.tcp_proxy import TcpProxy
 
 LOST = [
@@ -19,89 +17,51 @@ LOST = [
     Failure(grpc.StatusCode.CANCELLED),
 ]
 UPDATE: dict[str, Any] = {"thread_id": "t", "supersteps": [states.Superstep(updates=[states.StateUpdate()])]}
-EXPECTING: dict[str, Any] = {**UPDATE, "precondition": Precondition(expected_head="c1")}
+COPY = {"source_thread_id": "t", "target_thread_id": "copy"}
+NAMED = [("update_state", UPDATE), ("delete_thread", {"thread_id": "t"}), ("copy_thread", COPY)]
 
 
-def moved(_: Any, context: grpc.ServicerContext) -> Any:
-    Failure(grpc.StatusCode.ABORTED, "the head is 'c2'", "HEAD_MOVED").abort(context)
-
-
-@pytest.mark.parametrize("failure", LOST)
-@pytest.mark.parametrize("precondition", [None, Precondition()])
-async def test_one_that_may_have_been_stored_is_not_sent_again(
-    scripted: ScriptedServer, either: Either, failure: Failure, precondition: Precondition | None
-) -> None:
-    scripted.script.append(failure)
-    with pytest.raises(Unavailable, match="it may have been stored: read the state before you send it again") as raised:
-        await either.call("update_state", **UPDATE, precondition=precondition)
-    assert "safe" not in str(raised.value)
-    assert len(scripted.calls) == 1
+def _names(scripted: ScriptedServer) -> list[str]:
+    return [call.request.request_id for call in scripted.calls]
 
 
 @pytest.mark.parametrize("failure", LOST)
-@pytest.mark.parametrize("expected_head", ["c1", ""])
-async def test_one_that_expects_a_head_is_sent_again(
-    scripted: ScriptedServer, either: Either, failure: Failure, expected_head: str
+@pytest.mark.parametrize(("method", "parameters"), NAMED)
+async def test_it_is_sent_again_under_the_same_name(
+    scripted: ScriptedServer, either: Either, failure: Failure, method: str, parameters: dict[str, Any]
 ) -> None:
     scripted.script.extend([failure, failure])
-    precondition = Precondition(expected_head=expected_head)
-    updated = await either.call("update_state", **UPDATE, precondition=precondition)
-    assert updated.config.thread_id == "t"
-    assert len(scripted.calls) == 3
+    await either.call(method, **parameters)
+    first, *others = _names(scripted)
+    assert first
+    assert others == [first, first]
 
 
-@pytest.mark.parametrize("kind", [Client, AsyncClient])
-async def test_one_that_reached_no_server_is_sent_again(
-    scripted: ScriptedServer, kind: type[Client] | type[AsyncClient]
+@pytest.mark.parametrize(("method", "parameters"), NAMED)
+async def test_every_call_has_a_name_of_its_own_unless_it_is_given_one(
+    scripted: ScriptedServer, either: Either, method: str, parameters: dict[str, Any]
 ) -> None:
-    """And a server that comes back gets it once."""
-    scripted.stop()
-    either = Either(kind(scripted.target, timeout=0.3))
-    with pytest.raises(Unavailable, match=r"no server answers .* Repeating the call is safe") as raised:
-        await either.call("update_state", **UPDATE)
-    assert "1 attempt in" not in str(raised.value)
-    await either.close()
-    either = Either(kind(scripted.target, timeout=30))
-    under_way = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(either.call("update_state", **UPDATE))))
-    with ScriptedServer(scripted.port) as back:
-        assert (await under_way).config.thread_id == "t"
-        assert [call.rpc for call in back.calls] == ["UpdateState"]
-        await either.close()
+    await either.call(method, **parameters)
+    await either.call(method, **parameters)
+    await either.call(method, **parameters, request_id="mine")
+    first, second, third = _names(scripted)
+    assert first != second
+    assert third == "mine"
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-async def test_one_that_is_not_answered_in_time_says_that_it_may_have_been_stored(
-    scripted: ScriptedServer, kind: type[Client] | type[AsyncClient]
-) -> None:
-    waiting = Waiting()
-    scripted.script.append(waiting)
-    either = Either(kind(scripted.target, timeout=0.3))
-    with pytest.raises(DeadlineExceeded, match="it may have been stored"):
-        await either.call("update_state", **UPDATE)
-    assert await asyncio.to_thread(waiting.over.wait, 30)
-    assert len(scripted.calls) == 1
-    await either.close()
-
-
-@pytest.mark.parametrize("kind", [Client, AsyncClient])
-@pytest.mark.parametrize(("update", "error", "sent"), [(UPDATE, Unavailable, 1), (EXPECTING, Aborted, 2)])
 async def test_when_the_connection_breaks_before_the_answer(
-    scripted: ScriptedServer,
-    kind: type[Client] | type[AsyncClient],
-    update: dict[str, Any],
-    error: type[Exception],
-    sent: int,
+    scripted: ScriptedServer, kind: type[Client] | type[AsyncClient]
 ) -> None:
-    """With an expected head, the second attempt learns that the first one moved it."""
     with TcpProxy(("127.0.0.1", scripted.port)) as proxy:
 
         def broken(*_: Any) -> Any:
             proxy.cut()
             return states.UpdateStateResponse()
 
-        scripted.script.extend([broken, moved])
+        scripted.script.append(broken)
         either = Either(kind(proxy.address, timeout=30))
-        with pytest.raises(error):
-            await either.call("update_state", **update)
-        assert [call.rpc for call in scripted.calls] == ["UpdateState"] * sent
+        await either.call("update_state", **UPDATE)
+        first, second = _names(scripted)
+        assert first == second
         await either.close()

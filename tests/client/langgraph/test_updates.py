@@ -190,7 +190,10 @@ def test_a_refused_value_is_shown_briefly() -> None:
 
 
 def request(config: Any, *supersteps: Any, graph: Any = None, expected_head: str | None = None) -> Any:
-    return update_state(config, supersteps, SERDE, graph=graph, expected_head=expected_head).request
+    sent = update_state(config, supersteps, SERDE, graph=graph, expected_head=expected_head).request
+    assert sent.request_id
+    sent.ClearField("request_id")  # each has its own
+    return sent
 
 
 def test_a_request() -> None:

@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from checkpointd.client.errors import InvalidRequest
@@ -24,6 +25,16 @@ def build(kind: type[AnyMessage], **fields: object) -> AnyMessage:
         for name, value in fields.items():
             _check(kind, name, value)
         raise unsendable(kind.DESCRIPTOR.name, error) from error
+
+
+def duration(field: str, seconds: float) -> Duration:
+    """A time in the contract's form. Raises InvalidRequest, naming the field, for what is no number of seconds."""
+    try:
+        message = Duration()
+        message.FromNanoseconds(round(seconds * 1e9))
+        return message
+    except (OverflowError, *UNSENDABLE) as error:
+        raise unsendable(field, error) from error
 
 
 def unsendable(field: str, cause: Exception) -> InvalidRequest:

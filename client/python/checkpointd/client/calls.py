@@ -21,7 +21,7 @@ from checkpointd.client.status import INTERRUPTED, CallFailed, Status
 
 def call(connection: Connection, operation: Operation[Result]) -> Result:
     """Make a call from any thread."""
-    attempts = Attempts(connection, operation.rpc.repeatable(operation.request))
+    attempts = Attempts(connection)
     while True:
         try:
             with gate:
@@ -38,7 +38,7 @@ def call(connection: Connection, operation: Operation[Result]) -> Result:
 
 async def acall(connection: Connection, operation: Operation[Result]) -> Result:
     """Make a call from any event loop. Cancelling the task cancels the call."""
-    attempts = Attempts(connection, operation.rpc.repeatable(operation.request))
+    attempts = Attempts(connection)
     while True:
         try:
             return operation.rpc.read(await _answer(connection, operation, attempts.time_left()))

@@ -133,6 +133,9 @@ class Client(_Connected):
     get_state = _call(operations.get_state)
     get_state_history = _each(operations.get_state_history)
     update_state = _call(operations.update_state)
+    acquire_lease = _call(operations.acquire_lease)
+    renew_lease = _call(operations.renew_lease)
+    release_lease = _call(operations.release_lease)
 
     def close(self) -> None:
         """Close the channel. Calls under way fail with ClientClosed. Closing twice is allowed."""
@@ -173,6 +176,9 @@ class AsyncClient(_Connected):
     get_state = _acall(operations.get_state)
     get_state_history = _aeach(operations.get_state_history)
     update_state = _acall(operations.update_state)
+    acquire_lease = _acall(operations.acquire_lease)
+    renew_lease = _acall(operations.renew_lease)
+    release_lease = _acall(operations.release_lease)
 
     async def close(self) -> None:
         """Close the channel. Calls under way fail with ClientClosed. Closing twice is allowed."""

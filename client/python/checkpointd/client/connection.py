@@ -15,6 +15,7 @@ from checkpointd.client.fork import gate, keep_for_ever
 from checkpointd.client.status import INTERRUPTED, CallFailed, Status
 from checkpointd.client.target import check_target
 from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsStub
+from checkpointd.v1.leases_pb2_grpc import LeasesStub
 from checkpointd.v1.states_pb2_grpc import StatesStub
 from checkpointd.v1.threads_pb2_grpc import ThreadsStub
 
@@ -49,6 +50,7 @@ class Stubs(NamedTuple):
     checkpoints: CheckpointsStub
     threads: ThreadsStub
     states: StatesStub
+    leases: LeasesStub
     process: int
 
 
@@ -126,9 +128,8 @@ class Connection:
                 # Channels with the same options share connections. The process id, as an option that gRPC does not
                 # know, keeps a child from being given its parent's.
                 channel = grpc.insecure_channel(self.target, (*_OPTIONS, ("checkpointd.process", process)))
-                self._stubs = Stubs(
-                    channel, CheckpointsStub(channel), ThreadsStub(channel), StatesStub(channel), process
-                )
+                services = CheckpointsStub(channel), ThreadsStub(channel), StatesStub(channel), LeasesStub(channel)
+                self._stubs = Stubs(channel, *services, process)
             return self._stubs
 
 

@@ -8,6 +8,9 @@
     │   ├── GraphUnknown     no graph is known for the thread: register it, or name one
     │   └── NeedsCode        only the graph's code knows the outcome: say it in the request, or update with the graph
     ├── Aborted              another writer was first: read again and decide
+    │   ├── HeadMoved        the head is not the one that was expected
+    │   ├── LeaseLost        the lease has ended: acquire it again, and read again
+    │   └── LeaseHeld        somebody else has the lease: wait, or try later
     ├── Unavailable          the server, or its database, was not there for the whole timeout: try later
     ├── DeadlineExceeded     no answer within the timeout: try later, or allow more time
     ├── ResourceExhausted    the server has no room: free some
@@ -114,6 +117,35 @@ class Aborted(CheckpointdError):
 
     advice = "read the thread again and decide whether to repeat"
     code = grpc.StatusCode.ABORTED
+
+
+class HeadMoved(Aborted):
+    """The head of the namespace is not the one that was expected: another writer was first. Nothing was stored."""
+
+    @property
+    def expected_head(self) -> str:
+        """The checkpoint that was expected to be the head; "" for none."""
+        return self.metadata.get("expected_head", "")
+
+    @property
+    def head(self) -> str:
+        """The checkpoint that was the head; "" for none."""
+        return self.metadata.get("head", "")
+
+
+class LeaseLost(Aborted):
+    """The lease has ended, so that somebody else may write the thread; nothing was stored.
+
+    `metadata` has `holder`, who has the thread now, if anybody has.
+    """
+
+    advice = "run again: that takes the lease anew and reads the thread as it is now"
+
+
+class LeaseHeld(Aborted):
+    """Somebody else has the lease of the thread. `metadata` has `holder` and `expires_in_ms`."""
+
+    advice = "wait for longer, or try again later"
 
 
 class Unavailable(CheckpointdError):

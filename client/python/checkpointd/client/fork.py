@@ -3,8 +3,8 @@
 gRPC can be carried over a fork only while no thread is inside it; otherwise the child may crash or hang, and with old
 versions the parent too. So every use of a channel passes the gate below. Before a fork the gate closes and waits for
 the calls under way; calls that take longer than a moment have their channel closed under them, and are sent again,
-which is safe, on a new channel after the fork (a list that was half read and can't go on, or an update that must not be
-made twice, raises Unavailable instead).
+which is safe, on a new channel after the fork (a list that was half read and can't go on raises
+Unavailable instead).
 The child starts with nothing: each client opens a channel of its own.
 
 What this can't cover is gRPC used by other code of the process, in another thread, at the moment of the fork.

@@ -5,14 +5,16 @@ meanings are those of the contract's fields (protos/checkpointd/v1). Every one m
 `checkpointd.client.errors`; those named here belong to the call itself.
 """
 
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 
 from checkpointd.client import rpcs
-from checkpointd.client.build import build
+from checkpointd.client.build import build, duration
 from checkpointd.client.rpcs import Listing, Operation
 from checkpointd.v1 import checkpoints_pb2 as checkpoints
 from checkpointd.v1 import core_pb2 as core
 from checkpointd.v1 import graph_pb2 as graphs
+from checkpointd.v1 import leases_pb2 as leases
 from checkpointd.v1 import states_pb2 as states
 from checkpointd.v1 import threads_pb2 as threads
 from checkpointd.v1.core_pb2 import Precondition
@@ -25,10 +27,12 @@ def put_checkpoint(
     metadata: core.Metadata | None = None,
     checkpoint_ns: str = "",
     parent_checkpoint_id: str = "",
+    precondition: Precondition | None = None,
 ) -> Operation[int]:
     """Store a checkpoint, which becomes the head of its namespace. Returns the sequence of the commit.
 
-    Only the values of channels with a new version need to be in it.
+    Only the values of channels with a new version need to be in it. Raises HeadMoved or LeaseLost when the precondition
+    does not hold.
     """
     put = build(
         checkpoints.CheckpointPut,
@@ -37,7 +41,9 @@ def put_checkpoint(
         metadata=metadata,
         parent_checkpoint_id=parent_checkpoint_id,
     )
-    return rpcs.PUT_CHECKPOINT.of(build(checkpoints.PutCheckpointRequest, thread_id=thread_id, put=put))
+    return rpcs.PUT_CHECKPOINT.of(
+        build(checkpoints.PutCheckpointRequest, thread_id=thread_id, put=put, precondition=precondition)
+    )
 
 
 def put_writes(
@@ -48,8 +54,12 @@ def put_writes(
     writes: Iterable[core.Write],
     checkpoint_ns: str = "",
     task_path: str = "",
+    precondition: Precondition | None = None,
 ) -> Operation[None]:
-    """Store what one task wrote, on the checkpoint that it started from, which may come later."""
+    """Store what one task wrote, on the checkpoint that it started from, which may come later.
+
+    Raises HeadMoved or LeaseLost when the precondition does not hold.
+    """
     put = build(
         checkpoints.WritesPut,
         checkpoint_ns=checkpoint_ns,
@@ -58,15 +68,20 @@ def put_writes(
         task_path=task_path,
         writes=writes,
     )
-    return rpcs.PUT_WRITES.of(build(checkpoints.PutWritesRequest, thread_id=thread_id, put=put))
+    return rpcs.PUT_WRITES.of(
+        build(checkpoints.PutWritesRequest, thread_id=thread_id, put=put, precondition=precondition)
+    )
 
 
-def commit(*, thread_id: str, ops: Iterable[checkpoints.CommitOp]) -> Operation[list[int]]:
+def commit(
+    *, thread_id: str, ops: Iterable[checkpoints.CommitOp], precondition: Precondition | None = None
+) -> Operation[list[int]]:
     """Store several checkpoints and writes of one thread, in this order, all or nothing.
 
-    Returns the sequences of the checkpoints put, in the order of their ops.
+    Returns the sequences of the checkpoints put, in the order of their ops. Raises HeadMoved or LeaseLost when the
+    precondition does not hold.
     """
-    return rpcs.COMMIT.of(build(checkpoints.CommitRequest, thread_id=thread_id, ops=ops))
+    return rpcs.COMMIT.of(build(checkpoints.CommitRequest, thread_id=thread_id, ops=ops, precondition=precondition))
 
 
 def get_checkpoint(
@@ -154,18 +169,28 @@ def list_threads(
     return page
 
 
-def delete_thread(*, thread_id: str) -> Operation[None]:
-    """Delete a thread with everything in it. One that does not exist is deleted already."""
-    return rpcs.DELETE_THREAD.of(build(threads.DeleteThreadRequest, thread_id=thread_id))
+def delete_thread(*, thread_id: str, request_id: str = "") -> Operation[None]:
+    """Delete a thread with everything in it, its lease too. One that does not exist is deleted already.
+
+    The `request_id` is a new one unless it is given.
+    """
+    return rpcs.DELETE_THREAD.of(
+        build(threads.DeleteThreadRequest, thread_id=thread_id, request_id=request_id or new_request_id())
+    )
 
 
-def copy_thread(*, source_thread_id: str, target_thread_id: str) -> Operation[None]:
-    """Copy a thread, complete and as of one moment, to another id.
+def copy_thread(*, source_thread_id: str, target_thread_id: str, request_id: str = "") -> Operation[None]:
+    """Copy a thread, complete and as of one moment, to another id. The `request_id` is a new one unless it is given.
 
     Raises NotFound when the source does not exist, AlreadyExists when the target has checkpoints that it does not.
     """
     return rpcs.COPY_THREAD.of(
-        build(threads.CopyThreadRequest, source_thread_id=source_thread_id, target_thread_id=target_thread_id)
+        build(
+            threads.CopyThreadRequest,
+            source_thread_id=source_thread_id,
+            target_thread_id=target_thread_id,
+            request_id=request_id or new_request_id(),
+        )
     )
 
 
@@ -245,17 +270,16 @@ def update_state(
     metadata: str = "",
     graph: states.GraphRef | None = None,
     precondition: Precondition | None = None,
+    request_id: str = "",
 ) -> Operation[states.UpdateStateResponse]:
     """Change a thread's state as if nodes of its graph had written it: supersteps on top of each other, all or nothing.
 
-    It is sent once: after Unavailable or DeadlineExceeded it may have been stored. With an `expected_head` it can't be
-    stored twice and is repeated as every other call; an Aborted may then mean that an earlier attempt of this very call
-    has moved the head.
+    It is carried out once, however often it is sent; the `request_id` is a new one unless it is given.
 
     Raises InvalidRequest when the graph does not take the update, NotFound when the checkpoint or the graph named does
     not exist or no node leads to the namespace, GraphUnknown when no graph is known for the thread, NeedsCode when the
-    outcome depends on code that the server does not have, FailedPrecondition when there is nothing to copy, Aborted
-    when the head is not the one expected.
+    outcome depends on code that the server does not have, FailedPrecondition when there is nothing to copy, HeadMoved
+    or LeaseLost when the precondition does not hold.
     """
     return rpcs.UPDATE_STATE.of(
         build(
@@ -267,5 +291,48 @@ def update_state(
             metadata=metadata,
             graph=graph,
             precondition=precondition,
+            request_id=request_id or new_request_id(),
         )
     )
+
+
+def acquire_lease(*, thread_id: str, holder: str, ttl: float, wait: float = 0.0) -> Operation[leases.Lease]:
+    """Take the lease of a thread, which need not exist. Who holds it already gets the same token, and the time anew.
+
+    The `holder` is a name that no other run uses; `ttl` and `wait` are seconds, of which the wait ends with the
+    client's timeout too. Raises LeaseHeld when somebody else holds it, and still does after the wait.
+    """
+    return rpcs.ACQUIRE_LEASE.of(
+        build(
+            leases.AcquireLeaseRequest,
+            thread_id=thread_id,
+            holder=holder,
+            ttl=duration("ttl", ttl),
+            wait=duration("wait", wait),
+        )
+    )
+
+
+def renew_lease(*, thread_id: str, holder: str, fencing_token: int, ttl: float) -> Operation[leases.Lease]:
+    """Let a lease last for `ttl` seconds from now. Raises LeaseLost when it has ended."""
+    return rpcs.RENEW_LEASE.of(
+        build(
+            leases.RenewLeaseRequest,
+            thread_id=thread_id,
+            holder=holder,
+            fencing_token=fencing_token,
+            ttl=duration("ttl", ttl),
+        )
+    )
+
+
+def release_lease(*, thread_id: str, holder: str, fencing_token: int) -> Operation[None]:
+    """End a lease. One that has ended is released already. Raises LeaseHeld when it is somebody else's."""
+    return rpcs.RELEASE_LEASE.of(
+        build(leases.ReleaseLeaseRequest, thread_id=thread_id, holder=holder, fencing_token=fencing_token)
+    )
+
+
+def new_request_id() -> str:
+    """A name that no other request has."""
+    return uuid.uuid4().hex

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import grpc
 
 from checkpointd.client.connection import Connection
-from checkpointd.client.errors import CheckpointdError, ClientClosed, DeadlineExceeded, Unavailable
+from checkpointd.client.errors import CheckpointdError, ClientClosed
 from checkpointd.client.status import Status
 
 # Seconds. The first retry comes soon, because most outages are a restart or a dropped connection; the longest pause
@@ -33,12 +33,10 @@ def pauses() -> Iterator[float]:
 class Attempts:
     """The attempts of one call: how long each one may take, and whether another one follows."""
 
-    __slots__ = ("_began", "_connection", "_count", "_pauses", "_previous", "_repeatable", "_warned")
+    __slots__ = ("_began", "_connection", "_count", "_pauses", "_previous", "_warned")
 
-    def __init__(self, connection: Connection, repeatable: bool = True) -> None:
-        """`repeatable`: whether the request may be sent again when an attempt may have been acted on."""
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._repeatable = repeatable
         self._began = time.monotonic()
         self._count = 1
         self._previous: Status | None = None
@@ -53,8 +51,7 @@ class Attempts:
 
     def pause_after(self, status: Status) -> float:
         """Seconds to wait before the next attempt. Raises the error of the status when there is none."""
-        repeatable = status.is_transient() and (self._repeatable or status.is_not_connected())
-        if not repeatable or self._connection.closed.is_set():
+        if not status.is_transient() or self._connection.closed.is_set():
             raise self.error(status)
         self._pauses = self._pauses or pauses()
         pause = next(self._pauses)
@@ -91,10 +88,7 @@ class Attempts:
             tried = f" (attempt {self._count}, {spent:.1f} s after the first{before})"
         elif status.code is grpc.StatusCode.DEADLINE_EXCEEDED:
             tried = f" (after {self._connection.timeout} s)"
-        error = status.error(self._connection.target, tried)
-        if not self._repeatable and isinstance(error, Unavailable | DeadlineExceeded):
-            error.advice = "it may have been stored: read the state before you send it again"
-        return error
+        return status.error(self._connection.target, tried)
 
 
 def _seconds(time: float) -> str:

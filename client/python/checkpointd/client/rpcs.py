@@ -10,6 +10,7 @@ import grpc
 from checkpointd.client.connection import Stubs
 from checkpointd.v1 import checkpoints_pb2 as checkpoints
 from checkpointd.v1 import core_pb2 as core
+from checkpointd.v1 import leases_pb2 as leases
 from checkpointd.v1 import states_pb2 as states
 from checkpointd.v1 import threads_pb2 as threads
 
@@ -33,16 +34,11 @@ class Listing(NamedTuple, Generic[Item]):
     request: Any
 
 
-def _always(request: object) -> bool:
-    return True
-
-
 class Rpc(NamedTuple, Generic[Request, Response, Result]):
-    """One rpc. `repeatable` says whether a request of it may be sent again when it may have been acted on."""
+    """One rpc."""
 
     method: Callable[[Stubs], grpc.UnaryUnaryMultiCallable[Request, Response]]
     read: Callable[[Response], Result]
-    repeatable: Callable[[Request], bool] = _always
 
     def of(self, request: Request) -> Operation[Result]:
         """The operation that sends this request."""
@@ -132,7 +128,14 @@ GET_STATE_HISTORY: ListRpc[states.GetStateHistoryRequest, states.GetStateHistory
     )
 )
 UPDATE_STATE: Rpc[states.UpdateStateRequest, states.UpdateStateResponse, states.UpdateStateResponse] = Rpc(
-    lambda stubs: stubs.states.UpdateState,
-    _as_it_came,
-    lambda request: request.precondition.HasField("expected_head"),
+    lambda stubs: stubs.states.UpdateState, _as_it_came
+)
+ACQUIRE_LEASE: Rpc[leases.AcquireLeaseRequest, leases.AcquireLeaseResponse, leases.Lease] = Rpc(
+    lambda stubs: stubs.leases.AcquireLease, lambda response: response.lease
+)
+RENEW_LEASE: Rpc[leases.RenewLeaseRequest, leases.RenewLeaseResponse, leases.Lease] = Rpc(
+    lambda stubs: stubs.leases.RenewLease, lambda response: response.lease
+)
+RELEASE_LEASE: Rpc[leases.ReleaseLeaseRequest, leases.ReleaseLeaseResponse, None] = Rpc(
+    lambda stubs: stubs.leases.ReleaseLease, _nothing
 )

@@ -30,6 +30,9 @@ _KINDS: dict[grpc.StatusCode, type[errors.CheckpointdError]] = {
 _KINDS_BY_REASON: dict[str, type[errors.CheckpointdError]] = {
     "MESSAGE_TOO_LARGE": errors.TooLarge,
     "GRAPH_UNKNOWN": errors.GraphUnknown,
+    "HEAD_MOVED": errors.HeadMoved,
+    "LEASE_HELD": errors.LeaseHeld,
+    "LEASE_LOST": errors.LeaseLost,
     "NEEDS_CODE": errors.NeedsCode,
 }
 

@@ -45,8 +45,8 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
     without the graph: `saver.get_state(config)`, `saver.update_state(config, values)`. Close it when done, or use it
     under `with` or `async with`.
 
-    All methods raise the errors of `checkpointd.client.errors`; every write but an update of a state may be repeated,
-    and a transient failure of those is retried within the timeout.
+    All methods raise the errors of `checkpointd.client.errors`. Every call may be repeated, and a transient failure is
+    retried within the timeout.
     """
 
     def __init__(

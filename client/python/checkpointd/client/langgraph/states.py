@@ -166,10 +166,6 @@ class States:
         What LangGraph asks the graph's code, the server has to be told: `goto` decides a node's conditional edges.
         Where nobody can tell it, as with a reducer of the user's own, it refuses the update.
 
-        It is sent once: after Unavailable or DeadlineExceeded it may have been stored. With an expected_head it can't
-        be stored twice and is repeated within the timeout as every other call; an Aborted may then mean that an earlier
-        attempt of this very call has moved the head.
-
         Args:
             config: the thread; a namespace for a subgraph's state; a checkpoint to build on it and not on the head. Its
                 metadata goes into the new checkpoint's, as when the graph runs.
@@ -192,7 +188,7 @@ class States:
             GraphUnknown: no graph is known for the thread.
             NeedsCode: the outcome depends on the graph's code.
             FailedPrecondition: there is nothing to copy.
-            Aborted: another checkpoint is the head.
+            HeadMoved: another checkpoint is the head.
         """
         supersteps = (((values, as_node, task_id, goto),),)
         return read_config(call(self._connection, self._update(config, supersteps, graph_name, expected_head)).config)

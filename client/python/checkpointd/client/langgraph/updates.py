@@ -24,6 +24,7 @@ from checkpointd.client.errors import InvalidRequest
 from checkpointd.client.langgraph.configs import place_of
 from checkpointd.client.langgraph.metadata import metadata_json
 from checkpointd.client.langgraph.values import dump
+from checkpointd.client.operations import new_request_id
 from checkpointd.client.rpcs import Operation
 from checkpointd.v1 import states_pb2 as states
 from checkpointd.v1.core_pb2 import Precondition
@@ -74,6 +75,7 @@ def update_state(
         metadata=metadata_json(dict(get_serializable_checkpoint_metadata(config, {}))),
         graph=graph,
         precondition=None if expected_head is None else build(Precondition, expected_head=expected_head),
+        request_id=new_request_id(),
     )
     # The rest is filled in place: values can be large, and a message that is put into another one is copied.
     for number, updates in enumerate(supersteps):
