@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -26,12 +26,19 @@ def environment(**settings: str) -> dict[str, str]:
 class ServerProcess:
     """Runs from construction until `stop` or `kill`. `address` is HOST:PORT, free when `listen` does not name one."""
 
-    def __init__(self, log: Path, *options: str, listen: str = "127.0.0.1:0", **settings: str) -> None:
+    def __init__(
+        self,
+        log: Path,
+        *options: str,
+        listen: str = "127.0.0.1:0",
+        command: Sequence[str] = tuple(COMMAND),
+        **settings: str,
+    ) -> None:
         """`log` takes what the server writes to stderr; `settings` are environment variables."""
         self.log = log
         with log.open("ab") as stderr:
             self.process = subprocess.Popen(
-                [*COMMAND, "serve", "--listen", listen, *options],
+                [*command, "serve", "--listen", listen, *options],
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 env=environment(**settings),

@@ -91,8 +91,12 @@ class TcpProxy:
 
     async def _close(self) -> None:
         await self._refuse()
+        self._flowing.set()
         await self._cut()
+        # Connections end by themselves now; a task of theirs that were cancelled would be reported as a failure.
         others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            _, others = await asyncio.wait(others, timeout=1)
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)

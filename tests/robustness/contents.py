@@ -1,0 +1,126 @@
+"""What raw clients store: checkpoints and writes of random bytes, and the digests by which they are known again.
+
+The digest of a checkpoint covers all that a reader gets back of it, the values too that were stored with an ancestor.
+"""
+
+import json
+import random
+import time
+from dataclasses import dataclass, field
+
+from checkpointd.v1.checkpoints_pb2 import CheckpointPut, CommitOp, WritesPut
+from checkpointd.v1.core_pb2 import Checkpoint, CheckpointTuple, Metadata, Value
+from checkpointd.v1.core_pb2 import Write as WriteMessage
+from tests.robustness.history import Put, Write, digest
+
+_CHANNELS = ("plan", "messages", "notes")
+_SMALLEST, _LARGEST = 10, 3000  # bytes of a value; small ones are the most
+
+
+def checkpoint_digest(checkpoint: Checkpoint, metadata: Metadata) -> str:
+    """The digest of a checkpoint with all its values."""
+    parts = [checkpoint.id, str(checkpoint.v), checkpoint.ts, metadata.json]
+    values = [part.encode() for part in parts]
+    for channel in sorted(checkpoint.channel_versions):
+        value = checkpoint.channel_values[channel] if channel in checkpoint.channel_values else Value()
+        version = checkpoint.channel_versions[channel]
+        values += [channel.encode(), version.encode(), value.encoding.encode(), value.data]
+    return digest(*values)
+
+
+def write_digest(write: WriteMessage) -> str:
+    """The digest of one write of a task."""
+    return stored_write_digest(write.channel, write.value.encoding, write.value.data)
+
+
+def stored_write_digest(channel: str, encoding: str, data: bytes) -> str:
+    """The same, from the columns of the database."""
+    return digest(channel.encode(), encoding.encode(), data)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A checkpoint that a client knows to be stored; without an id, that there is none."""
+
+    checkpoint_id: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, found: CheckpointTuple) -> "Known":
+        """What a reader found."""
+        checkpoint = found.checkpoint
+        return cls(checkpoint.id, dict(checkpoint.channel_versions), dict(checkpoint.channel_values))
+
+
+@dataclass(slots=True)
+class Change:
+    """Ops that are sent together, and what the history says of them."""
+
+    checkpoint_ns: str
+    ops: list[CommitOp] = field(default_factory=list)
+    puts: list[Put] = field(default_factory=list)
+    writes: list[Write] = field(default_factory=list)
+
+
+class Author:
+    """Makes content from dice. Of one thread of execution."""
+
+    def __init__(self, name: str, dice: random.Random) -> None:
+        self._name = name
+        self._dice = dice
+        self._count = 0
+
+    def new_id(self) -> str:
+        """A name that nothing else has. It sorts by this process's clock, which may step."""
+        self._count += 1
+        return f"{time.time_ns():020}-{self._name}-{self._count}"
+
+    def supersteps(self, head: Known, checkpoint_ns: str, count: int, *, most_tasks: int = 5) -> tuple[Change, Known]:
+        """Supersteps on top of each other, each with the writes of its tasks; returns the last checkpoint too."""
+        change = Change(checkpoint_ns)
+        for _ in range(count):
+            if head.checkpoint_id:
+                for _ in range(self._dice.randint(1, most_tasks)):
+                    self.task(change, head.checkpoint_id)
+            head = self.checkpoint(change, head)
+        return change, head
+
+    def checkpoint(self, change: Change, parent: Known) -> Known:
+        """Add a checkpoint. Some channels keep the parent's version, whose value is not sent again."""
+        checkpoint = Checkpoint(id=self.new_id(), v=4, ts=f"{time.time():.6f}")
+        carried = [channel for channel in parent.values if self._dice.random() < 0.4]
+        for channel in carried:
+            checkpoint.channel_versions[channel] = parent.versions[channel]
+            checkpoint.channel_values[channel].CopyFrom(parent.values[channel])
+        for channel in self._dice.sample(_CHANNELS, self._dice.randint(1, 2)):
+            if channel not in carried:
+                checkpoint.channel_versions[channel] = checkpoint.id
+                checkpoint.channel_values[channel].CopyFrom(self._value())
+        metadata = Metadata(json=json.dumps({"source": "loop", "by": self._name, "count": self._count}))
+        known = Known(checkpoint.id, dict(checkpoint.channel_versions), dict(checkpoint.channel_values))
+        change.puts.append(Put(checkpoint.id, parent.checkpoint_id, checkpoint_digest(checkpoint, metadata)))
+        for channel in carried:
+            del checkpoint.channel_values[channel]
+        put = CheckpointPut(
+            checkpoint_ns=change.checkpoint_ns,
+            checkpoint=checkpoint,
+            metadata=metadata,
+            parent_checkpoint_id=parent.checkpoint_id,
+        )
+        change.ops.append(CommitOp(put_checkpoint=put))
+        return known
+
+    def task(self, change: Change, checkpoint_id: str) -> None:
+        """Add the writes of a task that started from a checkpoint."""
+        self._count += 1
+        task_id = f"{self._name}-task-{self._count}"
+        put = WritesPut(checkpoint_ns=change.checkpoint_ns, checkpoint_id=checkpoint_id, task_id=task_id)
+        for idx in range(self._dice.choice((1, 1, 2, 3))):
+            write = put.writes.add(idx=idx, channel=self._dice.choice(_CHANNELS), value=self._value())
+            change.writes.append(Write(checkpoint_id, task_id, idx, write_digest(write)))
+        change.ops.append(CommitOp(put_writes=put))
+
+    def _value(self) -> Value:
+        size = int(_SMALLEST * (_LARGEST / _SMALLEST) ** (self._dice.random() ** 2))
+        return Value(encoding="bytes", data=self._dice.randbytes(size))
