@@ -34,6 +34,11 @@ serve: $(VENV)/.serve ## start a server on 127.0.0.1:50051 with a PostgreSQL of 
 test: $(VENV)/.dev ## run all tests against real servers and a real PostgreSQL
 	$(BIN)/python -m pytest
 
+.PHONY: robustness
+robustness: $(VENV)/.dev ## kill servers and PostgreSQL under many clients; lose nothing (SEED=, SECONDS=, CLIENTS=, OUT=)
+	$(BIN)/python -m tests.robustness.run $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(CLIENTS),--clients $(CLIENTS)) $(if $(OUT),--out $(OUT))
+
 .PHONY: bench-state
 bench-state: $(VENV)/.dev ## measure what the state of a long thread costs beside a short one's
 	$(BIN)/python -m bench.state

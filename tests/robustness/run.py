@@ -28,7 +28,8 @@ from tests.robustness.worker import KINDS, Settings, Worker
 TENANT = "robustness"
 
 _TELL_EVERY = 5.0  # seconds
-_SHOWN = 20  # messages; the rest is in the result's file
+_SHOWN = 10  # messages, and of each so many characters; all is in the result's file
+_LONGEST = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def run(plan: Plan, home: Path) -> Result:
     (home / "result.json").write_text(json.dumps(asdict(result), indent=2) + "\n")
     for kind, messages in (("LOST", result.lost), ("WRONG", result.wrong)):
         for message in messages[:_SHOWN]:
-            say(f"{kind}: {message}")
+            say(f"{kind}: {message[:_LONGEST]}")
     say(result.table())
     return result
 
