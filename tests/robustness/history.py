@@ -77,6 +77,7 @@ class Call:
     head: str = ""  # READ: the head found, "" for none. A COMMIT that was refused: the head it was told
     digest: str = ""  # READ: the digest of that head
     reason: str = ""  # of a refusal, or what is known of an unknown outcome
+    holder: str = ""  # ACQUIRE: who takes the lease; "" if the client does so in its own name
 
     @property
     def ops(self) -> int:

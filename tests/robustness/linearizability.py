@@ -21,7 +21,7 @@ from typing import Generic, Protocol, TypeVar
 
 StateT = TypeVar("StateT")
 OpT = TypeVar("OpT")
-AnyOpT = TypeVar("AnyOpT", contravariant=True)
+OpT_contra = TypeVar("OpT_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +36,17 @@ class Operation(Generic[OpT]):
     end: int | None
 
 
-class Model(Protocol[StateT, AnyOpT]):
+class Model(Protocol[StateT, OpT_contra]):
     """A sequential object. States are hashable."""
 
     @property
     def initial(self) -> StateT:
         """The state before all operations."""
 
-    def step(self, state: StateT, op: AnyOpT) -> Sequence[StateT]:
+    def step(self, state: StateT, op: OpT_contra) -> Sequence[StateT]:
         """The states that `op`, with the answer it got, may lead to from `state`. None: it can't happen there."""
 
-    def observes(self, op: AnyOpT) -> bool:
+    def observes(self, op: OpT_contra) -> bool:
         """Whether `op` leaves every state as it is."""
 
 
