@@ -9,8 +9,6 @@ from checkpointd.v1.checkpoints_pb2 import CheckpointPut, GetCheckpointRequest, 
 from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsStub
 from checkpointd.v1.core_pb2 import CheckpointTuple
 from checkpointd.v1.threads_pb2 import (
-    CopyThreadRequest,
-    DeleteRunsRequest,
     DeleteThreadRequest,
     GetThreadRequest,
     PruneStrategy,
@@ -225,33 +223,3 @@ def _without_times(found: object) -> object:
     if isinstance(found, list | tuple):
         return [_without_times(value) for value in found]
     return found
-
-
-_RETRIED = {
-    "PutCheckpoint": put_checkpoint("t", "c9", parent="c2", values={"a": "9"}, metadata={"run_id": "r9"}),
-    "PutWrites": put_writes("t", "c2", "task9", [(0, "a", "1"), (-3, "b", "2")]),
-    "Commit": commit("t", checkpoint_put("c9"), writes_put("c9", "task9", [(0, "a", "1")])),
-    "DeleteThread": DeleteThreadRequest(thread_id="t"),
-    "CopyThread": CopyThreadRequest(source_thread_id="t", target_thread_id="copy"),
-    "PruneThreads": PruneThreadsRequest(thread_ids=["t"], strategy=PruneStrategy.PRUNE_STRATEGY_KEEP_LATEST),
-    "DeleteRuns": DeleteRunsRequest(run_ids=["r1"]),
-}
-
-
-@pytest.mark.parametrize(("rpc", "request_"), _RETRIED.items(), ids=_RETRIED.keys())
-def test_every_write_sent_twice_is_the_same_as_once(
-    grpc_channel: grpc.Channel, grpc_stub: CheckpointsStub, rpc: str, request_: object
-) -> None:
-    for number in range(3):
-        name = f"c{number}"
-        put = put_checkpoint("t", name, parent=f"c{number - 1}", values={"a": name}, metadata={"run_id": f"r{number}"})
-        grpc_stub.PutCheckpoint(put)
-        grpc_stub.PutWrites(put_writes("t", name, "task", [(0, "a", name), (-1, "a", name)]))
-    before = everything(grpc_channel)
-    first = invoke(grpc_channel, rpc, request_)  # type: ignore[arg-type]
-    once = everything(grpc_channel)
-    assert once != before
-    second = invoke(grpc_channel, rpc, request_)  # type: ignore[arg-type]
-    assert everything(grpc_channel) == once
-    if rpc in ("PutCheckpoint", "Commit"):
-        assert second == first
