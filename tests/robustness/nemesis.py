@@ -61,7 +61,7 @@ SHARED_FAULTS = (
     Kind("pause client", 3, 2.0, 6.0),
     Kind("step clock", 4, 0.0, 0.0),
 )
-_PAUSE = (0.1, 0.9)  # seconds between the faults of a lane
+_PAUSE = (0.2, 1.6)  # seconds between the faults of a lane
 
 # How far clocks are off, in seconds: by so much that leases, then days would be confused. All are in the past.
 _STEPS = ((1.0, 10.0), (60.0, 3600.0), (3600.0, 5 * 3600.0), (0.0, 0.0))

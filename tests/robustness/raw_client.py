@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 _PERIOD = 15.0  # seconds for which threads of the store are written
 _THREADS = {Writers.REFUSE: 5, Writers.LEASE: 8, Writers.FORK: 6}  # of the store, in each period
-_CALLERS = {Writers.REFUSE: 2, Writers.LEASE: 2, Writers.FORK: 1}  # threads of this process
+_CALLERS = {Writers.REFUSE: 2, Writers.LEASE: 2, Writers.FORK: 2}  # threads of this process
 _NAMESPACES = ("", "", "", "inner:1")
 
 _TIMEOUT = (3.0, 8.0)  # seconds that a client is patient
@@ -127,7 +127,7 @@ class Caller:
                 return
             if self._dice.random() < 0.1:
                 self._orphan(head)
-            change, new = self._author.supersteps(head, self._ns, self._dice.randint(5, 30))
+            change, new = self._author.supersteps(head, self._ns, self._dice.randint(5, 50))
             if self._commit(change) is Outcome.OK:
                 head = new
             elif self._dice.random() < 0.5:
@@ -167,7 +167,7 @@ class Caller:
 
     def _some(self) -> int:
         """How many supersteps to store at once: mostly one, as graphs do."""
-        return 1 if self._dice.random() < 0.5 else self._dice.randint(2, 25)
+        return 1 if self._dice.random() < 0.5 else self._dice.randint(2, 40)
 
     # The calls.
 
