@@ -18,10 +18,12 @@ from psycopg import sql
 
 from tests.postgres import TestPostgres, running_postgres
 from tests.robustness.broken_server import SWITCH
-from tests.server_process import COMMAND, ServerProcess
+from tests.server_process import COMMAND, ServerProcess, eventually
 from tests.tcp_proxy import TcpProxy, postgres_proxy
 
 SERVERS = 2
+
+_AT_WORK = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'checkpointd' AND state <> 'idle'"
 
 _PATIENCE = 60.0  # seconds in which a part that was broken must be there again
 _BROKEN = (sys.executable, "-m", "tests.robustness.broken_server")
@@ -151,6 +153,16 @@ class Cluster:
             server.heal()
         for server in self.servers:
             server.await_serving()
+
+    def settle(self) -> None:
+        """Return when the servers have carried out what they still had from clients that are gone."""
+        with psycopg.connect(self.postgres.conninfo, autocommit=True) as connection:
+
+            def quiet() -> bool:
+                row = connection.execute(_AT_WORK).fetchone()
+                return row is not None and row[0] == 0
+
+            eventually("the servers' connections are idle", lambda: quiet() and quiet(), _PATIENCE)
 
     def logs(self) -> str:
         """What the servers logged."""

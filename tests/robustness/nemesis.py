@@ -63,7 +63,7 @@ SHARED_FAULTS = (
 )
 _PAUSE = (0.2, 1.6)  # seconds between the faults of a lane
 
-# How far clocks are off, in seconds: by so much that leases, then days would be confused. All are in the past.
+# How far clocks are set back, in seconds: by less than leases last, by more, by hours, and not at all any more.
 _STEPS = ((1.0, 10.0), (60.0, 3600.0), (3600.0, 5 * 3600.0), (0.0, 0.0))
 
 

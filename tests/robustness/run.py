@@ -21,7 +21,7 @@ from tests.robustness.broken_server import BREAKS
 from tests.robustness.checker import check
 from tests.robustness.cluster import Cluster, running_cluster
 from tests.robustness.final_state import read_final
-from tests.robustness.history import Call, Outcome, read_calls
+from tests.robustness.history import Call, Kind, Outcome, read_calls
 from tests.robustness.nemesis import Nemesis
 from tests.robustness.worker import KINDS, Settings, Worker
 
@@ -115,6 +115,7 @@ def run(plan: Plan, home: Path) -> Result:
             worker.tell()
         for worker in workers:
             result.wrong += worker.finish()
+        cluster.settle()
         result.wrong += nemesis.found
         result.faults, result.kills = dict(nemesis.faults), dict(nemesis.kills)
         _judge(result, cluster, [worker.settings.history for worker in workers])
@@ -140,7 +141,7 @@ def _start(plan: Plan, cluster: Cluster, home: Path, stack: ExitStack) -> list[W
                 seed=plan.seed,
                 home=str(home),
                 began=began,
-                options={},
+                options=KINDS[kind].options,
             )
             worker = Worker(kind, settings)
             stack.callback(worker.kill)
@@ -155,15 +156,13 @@ def _watch(seconds: float, workers: list[Worker]) -> None:
     while (left := began + seconds - time.monotonic()) > 0:
         pause = min(_TELL_EVERY, left)
         time.sleep(pause)
-        counts = {
-            name: sum(each.panel.get(name) for each in workers) for name in ("ops", "calls", "refused", "unknown")
-        }
-        rate = (counts["ops"] - before) / pause
-        before = counts["ops"]
+        names = ("ops", "calls", "refused", "unknown")
+        ops, calls, refused, unknown = (sum(worker.panel.get(name) for worker in workers) for name in names)
         say(
-            f"{time.monotonic() - began:7.2f} s  {counts['ops']} ops acknowledged, {rate:.0f} a second; "
-            f"{counts['calls']} calls, {counts['refused']} refused, {counts['unknown']} unknown"
+            f"{time.monotonic() - began:7.2f} s  {ops} ops acknowledged, {(ops - before) / pause:.0f} a second; "
+            f"{calls} calls, {refused} refused, {unknown} unknown"
         )
+        before = ops
 
 
 def _judge(result: Result, cluster: Cluster, histories: list[Path]) -> None:
@@ -187,7 +186,7 @@ def _judge(result: Result, cluster: Cluster, histories: list[Path]) -> None:
 
 def _count(result: Result, calls: list[Call]) -> None:
     result.calls = len(calls)
-    result.acknowledged_ops = sum(call.ops for call in calls if call.outcome is Outcome.OK)
+    result.acknowledged_ops = sum(call.ops for call in calls if call.kind is Kind.COMMIT and call.outcome is Outcome.OK)
     result.refused = dict(Counter(call.reason for call in calls if call.outcome is Outcome.REFUSED))
     result.unknown = sum(call.outcome is Outcome.UNKNOWN for call in calls)
 

@@ -1,7 +1,8 @@
 """A client process of the suite: `python -m tests.robustness.worker KIND SETTINGS`, and how the run starts and ends it.
 
 A kind is a module with a function `work(task)`, which calls servers until `task.stopping` is set and tells what it did
-to `task.record`. The clock is put under the nemesis's control before the module, and with it the client, is loaded.
+to `task.record`; `task.settings.options` are those of the kind. The clock is put under the nemesis's control before the
+module, and with it the client, is loaded.
 """
 
 import argparse
@@ -15,15 +16,24 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.robustness.clock import Panel, install
-from tests.robustness.history import Call, Outcome, Recorder
+from tests.robustness.history import Call, Kind, Outcome, Recorder
 from tests.server_process import environment
 
-KINDS = {"raw": "tests.robustness.raw_client"}
-"""The kinds of workers, by name: the module of each."""
+
+@dataclass(frozen=True, slots=True)
+class WorkerKind:
+    """What a worker runs, and what its module is told."""
+
+    module: str
+    options: dict[str, str] = field(default_factory=dict)
+
+
+KINDS = {"raw": WorkerKind("tests.robustness.raw_client")}
+"""The kinds of workers, by name."""
 
 _LAST_CALLS = 40.0  # seconds that a worker has for its last calls after it was told to stop
 
@@ -82,7 +92,7 @@ class Task:
             self._recorder.add(call)
             self._panel.add("calls", 1)
             if call.outcome is Outcome.OK:
-                self._panel.add("ops", call.ops)
+                self._panel.add("ops", call.ops if call.kind is Kind.COMMIT else 0)
             elif call.outcome is Outcome.REFUSED:
                 self._panel.add("refused", 1)
             else:
@@ -181,7 +191,7 @@ def main() -> None:
     install(panel)
     task = Task(settings, panel)
     _watch(task.stopping)
-    importlib.import_module(KINDS[options.kind]).work(task)
+    importlib.import_module(KINDS[options.kind].module).work(task)
 
 
 if __name__ == "__main__":
