@@ -240,7 +240,7 @@ class Caller:
 
     def _acquire(self, holder: str, ttl: float) -> int:
         """A lease's token; 0 when there was none to be had."""
-        call = self._new(Kind.ACQUIRE)
+        call = self._new(Kind.ACQUIRE, holder=holder)
         acquire = partial(self._client.acquire_lease, thread_id=self._thread_id, holder=holder, ttl=ttl, wait=_WAIT)
         lease = self._call(call, acquire)
         if lease is not None:
@@ -248,8 +248,8 @@ class Caller:
         self._task.record(call)
         return call.token
 
-    def _of_lease(self, kind: Kind, token: int, **more: Any) -> None:
-        call = self._new(kind, token=token)
+    def _of_lease(self, kind: Kind, token: int, holder: str, **more: float) -> None:
+        call = self._new(kind, token=token, holder=holder)
         send: Callable[..., object] = self._client.renew_lease if kind is Kind.RENEW else self._client.release_lease
-        self._call(call, partial(send, thread_id=self._thread_id, fencing_token=token, **more))
+        self._call(call, partial(send, thread_id=self._thread_id, fencing_token=token, holder=holder, **more))
         self._task.record(call)
