@@ -20,7 +20,7 @@ from checkpointd.server import cli
 SWITCH = "CHECKPOINTD_TEST_BREAK"
 
 # Seconds between the two transactions of one commit: long enough for a kill to fall between them now and then.
-_BETWEEN = 0.02
+_BETWEEN = 0.1
 
 
 def drop_the_fence() -> None:
