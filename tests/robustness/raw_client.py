@@ -127,7 +127,7 @@ class Caller:
                 return
             if self._dice.random() < 0.1:
                 self._orphan(head)
-            change, new = self._author.supersteps(head, self._ns, self._dice.randint(5, 50))
+            change, new = self._author.supersteps(head, self._ns, self._dice.randint(10, 100))
             if self._commit(change) is Outcome.OK:
                 head = new
             elif self._dice.random() < 0.5:
