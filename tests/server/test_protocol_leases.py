@@ -264,9 +264,9 @@ def test_the_deadline_ends_the_wait(
 
 
 def test_who_has_gone_takes_nothing(grpc_channel: grpc.Channel, grpc_stub: LeasesStub) -> None:
-    for _ in range(20):
+    for _ in range(10):
         token = acquire(grpc_channel, "a")
-        waiting = [grpc_stub.AcquireLease.future(acquisition(f"b{number}", wait=3000)) for number in range(5)]
+        waiting = [grpc_stub.AcquireLease.future(acquisition(f"b{number}", wait=3000)) for number in range(20)]
         renew(grpc_channel, "a", token)
         for each in waiting:
             each.cancel()

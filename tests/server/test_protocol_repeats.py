@@ -43,7 +43,7 @@ def server(two_servers: TwoServers) -> ServerProcess:
 
 @pytest.fixture
 def channel(grpc_channel: grpc.Channel) -> grpc.Channel:
-    """A channel to a tenant that has the graph `g`, a thread `t` of three checkpoints and a thread `u` of one update."""
+    """A channel to a tenant that has the graph `g`, and threads: `t` of three checkpoints, `u` of one update."""
     for number in range(3):
         name = f"c{number}"
         put = put_checkpoint("t", name, parent=f"c{number - 1}", values={"a": name}, metadata={"run_id": f"r{number}"})
