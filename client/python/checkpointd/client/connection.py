@@ -67,6 +67,7 @@ class Connection:
         if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < math.inf):
             raise _refused("timeout", timeout, "give it a number of seconds above 0, or None to wait for ever")
         self.target = target
+        self.tenant = tenant
         self.timeout = timeout
         self.metadata = (("checkpointd-tenant", tenant),)
         # Set when closed; waiting for it is how a call pauses between attempts.
@@ -76,6 +77,10 @@ class Connection:
         self._stubs: Stubs | None = None
         self._lock = threading.Lock()
         gate.add(self)
+
+    def with_timeout(self, timeout: float | None) -> "Connection":
+        """A connection of its own to the same server, for calls that may take another time."""
+        return Connection(self.target, tenant=self.tenant, timeout=timeout)
 
     def stubs(self) -> Stubs:
         """The stubs of this process's channel. To be called, and used, inside the gate."""

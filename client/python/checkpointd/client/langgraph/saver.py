@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -25,7 +26,9 @@ from checkpointd.client.langgraph import requests
 from checkpointd.client.langgraph.checkpoints import read_histories, read_tuple
 from checkpointd.client.langgraph.configs import config_of
 from checkpointd.client.langgraph.states import States
+from checkpointd.client.langgraph.writers import Mode, Write, Writers
 from checkpointd.client.listing import aeach, each
+from checkpointd.v1.core_pb2 import CheckpointTuple as Message
 
 if TYPE_CHECKING:  # the first releases of langgraph-checkpoint 4 have no delta channels
     from langgraph.checkpoint.base import DeltaChannelHistory
@@ -56,6 +59,9 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         tenant: str = "default",
         timeout: float | None = 60.0,
         serde: SerializerProtocol | None = None,
+        writers: Mode = "fork",
+        lease_ttl: float = 30.0,
+        lease_wait: float = 60.0,
     ) -> None:
         """Nothing is sent before the first call.
 
@@ -66,12 +72,21 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
             timeout: seconds that one call may take, its retries included; None waits for ever. Of a list, it bounds the
                 wait for the first item.
             serde: how values become bytes; LangGraph's own serialiser by default.
+            writers: what happens when two runs write one thread. "fork": both succeed and the thread forks, as with
+                LangGraph's own checkpointers. "refuse": the second one to store a checkpoint gets HeadMoved, and
+                nothing of it is stored on top. "lease": a run has the thread for itself; another one waits, or gets
+                LeaseHeld. A run that is given a checkpoint_id, to go on from the past, forks in all of them.
+            lease_ttl: seconds, 1 to 3600: how long a lease outlives a process that ends without giving it back. It is
+                renewed in the background.
+            lease_wait: seconds, 0 to 3600: how long a run waits for a lease that another one has.
 
         Raises:
             InvalidRequest: an argument is not of this form.
         """
         super().__init__(serde=serde)
         self._connection = Connection(target, tenant=tenant, timeout=timeout)
+        # One object, which the clones that LangGraph makes of a saver (`with_allowlist`) share.
+        self._writers = Writers(self._connection, writers, lease_ttl, lease_wait)
 
     @classmethod
     def from_conn_string(
@@ -81,20 +96,32 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         tenant: str = "default",
         timeout: float | None = 60.0,
         serde: SerializerProtocol | None = None,
+        writers: Mode = "fork",
+        lease_ttl: float = 30.0,
+        lease_wait: float = 60.0,
     ) -> Self:
         """The saver for a server, to be used under `with`, under `async with`, or as it is."""
-        return cls(conn_string, tenant=tenant, timeout=timeout, serde=serde)
+        return cls(
+            conn_string,
+            tenant=tenant,
+            timeout=timeout,
+            serde=serde,
+            writers=writers,
+            lease_ttl=lease_ttl,
+            lease_wait=lease_wait,
+        )
 
     def close(self) -> None:
-        """Close the channel. Calls under way fail with ClientClosed. Closing twice is allowed.
+        """Give leases back and close the channel. Calls under way fail with ClientClosed. Closing twice is allowed.
 
         A clone from `with_allowlist` shares the channel: closing one closes both.
         """
+        self._writers.close()
         self._connection.close()
 
     async def aclose(self) -> None:
         """As `close`."""
-        self._connection.close()
+        await asyncio.to_thread(self.close)
 
     def __enter__(self) -> Self:
         return self
@@ -114,18 +141,24 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that the config names, or the head of its namespace; None when there is none."""
+        self._writers.begin(config)
         try:
             found = call(self._connection, requests.get_tuple(config))
         except NotFound:
+            self._writers.found(config, "")
             return None
+        self._writers.found(config, found.checkpoint.id)
         return read_tuple(found, self.serde)
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """As `get_tuple`."""
+        await self._writers.abegin(config)
         try:
             found = await acall(self._connection, requests.get_tuple(config))
         except NotFound:
+            self._writers.found(config, "")
             return None
+        self._writers.found(config, found.checkpoint.id)
         return read_tuple(found, self.serde)
 
     def list(
@@ -145,7 +178,18 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
             limit: the greatest number to return.
         """
         request = requests.list_checkpoints(config, filter, before, limit)
-        return (read_tuple(found, self.serde) for found in each(self._connection, request))
+        return self._list(config, each(self._connection, request))
+
+    def _list(self, config: RunnableConfig | None, messages: Iterator[Message]) -> Iterator[CheckpointTuple]:
+        if config is not None:
+            self._writers.begin(config)
+        empty = True
+        for found in messages:
+            empty = False
+            self._writers.listed(config, found)
+            yield read_tuple(found, self.serde)
+        if empty:
+            self._writers.listed(config, None)
 
     async def alist(
         self,
@@ -157,9 +201,16 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
     ) -> AsyncIterator[CheckpointTuple]:
         """As `list`."""
         request = requests.list_checkpoints(config, filter, before, limit)
+        if config is not None:
+            await self._writers.abegin(config)
+        empty = True
         async with contextlib.aclosing(aeach(self._connection, request)) as messages:
             async for found in messages:
+                empty = False
+                self._writers.listed(config, found)
                 yield read_tuple(found, self.serde)
+        if empty:
+            self._writers.listed(config, None)
 
     def put(
         self,
@@ -175,7 +226,7 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         operation, place = requests.put_checkpoint(
             config, checkpoint, metadata, new_versions, self.serde, self._registered.graph_hash
         )
-        call(self._connection, operation)
+        self._writers.send(config, operation, Write.of_checkpoint(config, place, metadata))
         return config_of(place)
 
     async def aput(
@@ -189,20 +240,22 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         operation, place = requests.put_checkpoint(
             config, checkpoint, metadata, new_versions, self.serde, self._registered.graph_hash
         )
-        await acall(self._connection, operation)
+        await self._writers.asend(config, operation, Write.of_checkpoint(config, place, metadata))
         return config_of(place)
 
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """Store what a task wrote on the checkpoint that the config names. The checkpoint may come later."""
-        call(self._connection, requests.put_writes(config, writes, task_id, task_path, self.serde))
+        operation = requests.put_writes(config, writes, task_id, task_path, self.serde)
+        self._writers.send(config, operation, Write.of_task(config))
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """As `put_writes`."""
-        await acall(self._connection, requests.put_writes(config, writes, task_id, task_path, self.serde))
+        operation = requests.put_writes(config, writes, task_id, task_path, self.serde)
+        await self._writers.asend(config, operation, Write.of_task(config))
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete a thread with everything in it. One that does not exist is deleted already."""

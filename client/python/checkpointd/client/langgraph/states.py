@@ -17,6 +17,7 @@ from checkpointd.client.langgraph.graph_spec import graph_spec
 from checkpointd.client.langgraph.needed import langgraph_needed
 from checkpointd.client.langgraph.requests import filter_of
 from checkpointd.client.langgraph.updates import update_state
+from checkpointd.client.langgraph.writers import Writers
 from checkpointd.client.listing import aeach, each
 from checkpointd.client.rpcs import Listing, Operation
 from checkpointd.v1.states_pb2 import GraphRef, RegisterGraphResponse, StateSnapshot, UpdateStateResponse
@@ -45,6 +46,7 @@ class States:
 
     serde: SerializerProtocol
     _connection: Connection
+    _writers: Writers
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -191,7 +193,8 @@ class States:
             HeadMoved: another checkpoint is the head.
         """
         supersteps = (((values, as_node, task_id, goto),),)
-        return read_config(call(self._connection, self._update(config, supersteps, graph_name, expected_head)).config)
+        operation = self._update(config, supersteps, graph_name, expected_head)
+        return read_config(self._writers.update(config, operation).config)
 
     async def aupdate_state(
         self,
@@ -207,7 +210,7 @@ class States:
         """As `update_state`."""
         supersteps = (((values, as_node, task_id, goto),),)
         operation = self._update(config, supersteps, graph_name, expected_head)
-        return read_config((await acall(self._connection, operation)).config)
+        return read_config((await self._writers.aupdate(config, operation)).config)
 
     def bulk_update_state(
         self,
@@ -228,7 +231,8 @@ class States:
             graph_name: as for `update_state`.
             expected_head: as for `update_state`.
         """
-        return read_config(call(self._connection, self._update(config, supersteps, graph_name, expected_head)).config)
+        operation = self._update(config, supersteps, graph_name, expected_head)
+        return read_config(self._writers.update(config, operation).config)
 
     async def abulk_update_state(
         self,
@@ -240,7 +244,7 @@ class States:
     ) -> RunnableConfig:
         """As `bulk_update_state`."""
         operation = self._update(config, supersteps, graph_name, expected_head)
-        return read_config((await acall(self._connection, operation)).config)
+        return read_config((await self._writers.aupdate(config, operation)).config)
 
     def _update(
         self,

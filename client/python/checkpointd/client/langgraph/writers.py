@@ -1,0 +1,222 @@
+"""What the writers of a thread owe each other.
+
+Nothing ("fork"), a head that has not moved ("refuse"), or a lease ("lease"). The rule that a parent must be the head
+would alone break LangGraph's own ways to fork. So a run may build on a checkpoint that it was pointed to (by its id, or
+by a list of what came before another one), it may copy one (`source` "fork"), and it may begin a subgraph anew that it
+replays from before its first checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import CheckpointMetadata
+
+from checkpointd.client.calls import acall, call
+from checkpointd.client.connection import Connection
+from checkpointd.client.errors import InvalidRequest
+from checkpointd.client.langgraph import runs
+from checkpointd.client.langgraph.configs import Place, place_of
+from checkpointd.client.langgraph.leases import Lease, Leases
+from checkpointd.client.langgraph.runs import Run, Turn
+from checkpointd.client.rpcs import Operation
+from checkpointd.v1.core_pb2 import CheckpointTuple, Precondition
+
+Mode = Literal["fork", "refuse", "lease"]
+_MODES = ("fork", "refuse", "lease")
+
+# What the contract allows, in seconds.
+_SHORTEST_TTL, _LONGEST = 1.0, 3600.0
+
+Result = TypeVar("Result")
+
+
+class Write(NamedTuple):
+    """What a write of a saver's does."""
+
+    on: Place  # the checkpoint that it builds on, or that a task started from
+    puts: str = ""  # the id of the checkpoint that it puts; "" for a task's writes
+    forks: bool = False  # whether it says itself that it forks
+
+    @classmethod
+    def of_checkpoint(cls, config: RunnableConfig, place: Place, metadata: CheckpointMetadata) -> Write:
+        """That of a checkpoint, put at this place."""
+        return cls(place_of(config), puts=place.checkpoint_id, forks=metadata.get("source") == "fork")
+
+    @classmethod
+    def of_task(cls, config: RunnableConfig) -> Write:
+        """That of what a task wrote."""
+        return cls(place_of(config))
+
+
+class Writers:
+    """How a saver and its clones write. One object for all of them."""
+
+    def __init__(self, connection: Connection, mode: Mode, lease_ttl: float, lease_wait: float) -> None:
+        if mode not in _MODES:
+            raise _refused("writers", mode, f"choose one of {', '.join(_MODES)}")
+        if not (isinstance(lease_ttl, int | float) and _SHORTEST_TTL <= lease_ttl <= _LONGEST):
+            raise _refused("lease_ttl", lease_ttl, f"give it {_SHORTEST_TTL:g} to {_LONGEST:g} seconds")
+        if not (isinstance(lease_wait, int | float) and 0 <= lease_wait <= _LONGEST):
+            raise _refused("lease_wait", lease_wait, f"give it 0 to {_LONGEST:g} seconds")
+        self._connection = connection
+        self._checked = mode != "fork"
+        self._leases = Leases(connection, lease_ttl, lease_wait) if mode == "lease" else None
+
+    def close(self) -> None:
+        """Give back what is held."""
+        if self._leases is not None:
+            self._leases.close()
+
+    def begin(self, config: RunnableConfig) -> None:
+        """Before a run reads: take the thread's lease if the run has none."""
+        if self._checked and (run := runs.begin(config)) and self._leases is not None:
+            thread_id = place_of(config).thread_id
+            if self._shared(run, config, thread_id) is None:
+                lease = run.leases[thread_id] = self._leases.acquire(thread_id)
+                runs.at_end(config, lease.end)
+
+    async def abegin(self, config: RunnableConfig) -> None:
+        """As `begin`."""
+        if self._checked and (run := runs.begin(config)) and self._leases is not None:
+            thread_id = place_of(config).thread_id
+            if self._shared(run, config, thread_id) is None:
+                lease = run.leases[thread_id] = await self._leases.aacquire(thread_id)
+                runs.at_end(config, lease.end)
+
+    def found(self, config: RunnableConfig, checkpoint_id: str) -> None:
+        """After a read: the config named this checkpoint, or it is the head; "" if there is none."""
+        if not self._checked:
+            return
+        run, asked = runs.current(config), place_of(config)
+        if not asked.checkpoint_id:
+            runs.found_head(run, asked._replace(checkpoint_id=checkpoint_id))
+        elif checkpoint_id:
+            runs.choose(run, asked)
+
+    def listed(self, config: RunnableConfig | None, found: CheckpointTuple | None) -> None:
+        """A list that a run asked for has this checkpoint; None: nothing."""
+        if self._checked and config is not None and (run := runs.current(config)):
+            if found is None:
+                run.anew.add(place_of(config)._replace(checkpoint_id=""))
+            else:
+                run.chosen.add(Place(found.thread_id, found.checkpoint_ns, found.checkpoint.id))
+
+    def send(self, config: RunnableConfig, operation: Operation[Result], write: Write) -> Result:
+        """Make a call that writes."""
+        if not self._checked:
+            return call(self._connection, operation)
+        with self._turn(config, write) as (run, turn):
+            turn.wait(self._connection.timeout)
+            with self._lease(run, config, write) as lease:
+                _expect(operation, run, write, lease)
+                return call(self._connection, operation)
+
+    async def asend(self, config: RunnableConfig, operation: Operation[Result], write: Write) -> Result:
+        """As `send`."""
+        if not self._checked:
+            return await acall(self._connection, operation)
+        with self._turn(config, write) as (run, turn):
+            await turn.await_(self._connection.timeout)
+            async with self._alease(run, config, write) as lease:
+                _expect(operation, run, write, lease)
+                return await acall(self._connection, operation)
+
+    def update(self, config: RunnableConfig, operation: Operation[Result]) -> Result:
+        """Make a call that reads and writes in one."""
+        with self._lease(runs.current(config), config, Write(place_of(config))) as lease:
+            _fence(operation, lease)
+            return call(self._connection, operation)
+
+    async def aupdate(self, config: RunnableConfig, operation: Operation[Result]) -> Result:
+        """As `update`."""
+        async with self._alease(runs.current(config), config, Write(place_of(config))) as lease:
+            _fence(operation, lease)
+            return await acall(self._connection, operation)
+
+    @contextmanager
+    def _turn(self, config: RunnableConfig, write: Write) -> Iterator[tuple[Run | None, Turn]]:
+        """The write's place in the order of its run."""
+        run = runs.current(config)
+        if run is None:
+            yield None, Turn.alone()
+            return
+        chain = run.chain(write.on.thread_id, write.on.checkpoint_ns)
+        turn = chain.turn(put=bool(write.puts))
+        try:
+            yield run, turn
+            if write.puts:
+                chain.head = write.puts
+        finally:
+            turn.end()
+
+    @contextmanager
+    def _lease(self, run: Run | None, config: RunnableConfig, write: Write) -> Iterator[Lease | None]:
+        """The run's lease, or outside of runs one for this write."""
+        if self._leases is None:
+            yield None
+        elif (shared := self._shared(run, config, write.on.thread_id)) is not None:
+            yield shared
+        else:
+            lease = self._leases.acquire(write.on.thread_id)
+            try:
+                yield lease
+            finally:
+                lease.end()
+
+    @asynccontextmanager
+    async def _alease(self, run: Run | None, config: RunnableConfig, write: Write) -> AsyncIterator[Lease | None]:
+        """As `_lease`."""
+        if self._leases is None:
+            yield None
+        elif (shared := self._shared(run, config, write.on.thread_id)) is not None:
+            yield shared
+        else:
+            lease = await self._leases.aacquire(write.on.thread_id)
+            try:
+                yield lease
+            finally:
+                lease.end()
+
+    def _shared(self, run: Run | None, config: RunnableConfig, thread_id: str) -> Lease | None:
+        """The lease that the run has, or the run around it."""
+        assert self._leases is not None
+        if run is not None and (lease := run.leases.get(thread_id)) is not None:
+            return lease
+        if not runs.is_nested(config) or (lease := self._leases.live(thread_id)) is None:
+            return None
+        if run is not None:
+            run.leases[thread_id] = lease
+        return lease
+
+
+def _expect(operation: Operation[Any], run: Run | None, write: Write, lease: Lease | None) -> None:
+    """Put into a request what must hold when it is carried out."""
+    expected = _expected_head(run, write)
+    if expected is not None:
+        operation.request.precondition.expected_head = expected
+    _fence(operation, lease)
+
+
+def _fence(operation: Operation[Any], lease: Lease | None) -> None:
+    if lease is not None:
+        precondition: Precondition = operation.request.precondition
+        precondition.fencing_token = lease.token
+
+
+def _expected_head(run: Run | None, write: Write) -> str | None:
+    """The head that a write is to find; None: any."""
+    if write.forks or runs.is_chosen(run, write.on):
+        return None
+    if write.puts or run is None:
+        return write.on.checkpoint_id
+    # What a task writes belongs to a checkpoint that may not be stored yet, or that this run has gone past.
+    head = run.chain(write.on.thread_id, write.on.checkpoint_ns).head
+    return write.on.checkpoint_id if head is None else head
+
+
+def _refused(field: str, value: object, advice: str) -> InvalidRequest:
+    return InvalidRequest(f"{field} is {value!r}; {advice}", reason="INVALID_FIELD", metadata={"field": field})
