@@ -171,7 +171,7 @@ class _Search(Generic[StateT, OpT]):
 
 
 def linearize(
-    model: Model[StateT, OpT], operations: Sequence[Operation[OpT]], most_configurations: int = 5_000_000
+    model: Model[StateT, OpT], operations: Sequence[Operation[OpT]], most_configurations: int = 1_000_000
 ) -> Result[StateT, OpT]:
     """Look for an order of `operations` that `model` allows.
 

@@ -102,10 +102,13 @@ def describe(call: Call) -> str:
         said.append(f"expecting head {call.expected_head!r}")
     if call.token:
         said.append(f"token {call.token}")
-    if call.puts:
+    if len(call.puts) > 3:
+        first, last = call.puts[0].checkpoint_id, call.puts[-1].checkpoint_id
+        said.append(f"putting {len(call.puts)} checkpoints, {first!r} to {last!r}")
+    elif call.puts:
         said.append("putting " + ", ".join(repr(put.checkpoint_id) for put in call.puts))
     if call.writes:
-        said.append(f"writing {len(call.writes)} to {call.writes[0].checkpoint_id!r}")
+        said.append(f"writes: {len(call.writes)}, the first on {call.writes[0].checkpoint_id!r}")
     if call.kind is Kind.READ:
         said.append(f"found head {call.head!r}")
     elif call.outcome is Outcome.REFUSED:

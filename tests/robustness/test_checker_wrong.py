@@ -358,7 +358,15 @@ def test_says_where_to_look() -> None:
     assert message == (
         "not linearizable: thread 't', namespace '': no place for read of late [61..69] (found head 'c2'): "
         "before it ended, the head was 'c3', after 6 calls in order, of which the last changes were: "
-        "commit of a [21..29] (expecting head 'c1'; putting 'c2'; writing 1 to 'c1'); "
-        "commit of b [31..39] (expecting head 'c1'; putting 'b2'; writing 1 to 'c1'; refused HEAD_MOVED, head 'c2'); "
-        "commit of b [41..49] (expecting head 'c2'; putting 'c3'; writing 1 to 'c2')"
+        "commit of a [21..29] (expecting head 'c1'; putting 'c2'; writes: 1, the first on 'c1'); "
+        "commit of b [31..39] (expecting head 'c1'; putting 'b2'; writes: 1, the first on 'c1'; "
+        "refused HEAD_MOVED, head 'c2'); "
+        "commit of b [41..49] (expecting head 'c2'; putting 'c3'; writes: 1, the first on 'c2')"
     )
+
+
+def test_names_long_commits_briefly() -> None:
+    story = Story(Writers.FORK)
+    call = story.commit("c1", store=False)
+    call.puts += [Put(f"c{number}", f"c{number - 1}", "content") for number in range(2, 10)]
+    assert "putting 9 checkpoints, 'c1' to 'c9'" in story.check().lost[0]
