@@ -115,6 +115,8 @@ _WRITES = {
 _first_writes = put_writes("t", C1, "task", [(0, "x", "1"), (-1, "x", "1")])
 _CASES = {
     **{f"checkpoint, {what}": (_checkpoint(), other) for what, other in _CHECKPOINTS.items()},
+    # The version that a checkpoint of values gets by itself.
+    "checkpoint, a value that was left out": (_checkpoint(values={}, versions={"x": "vn1"}), _checkpoint()),
     **{f"writes, {what}": (_first_writes, other) for what, other in _WRITES.items()},
     **{
         f"commit, {what}": (
