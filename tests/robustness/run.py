@@ -21,11 +21,14 @@ from tests.robustness.broken_server import BREAKS
 from tests.robustness.checker import check
 from tests.robustness.cluster import Cluster, running_cluster
 from tests.robustness.final_state import read_final
+from tests.robustness.graph_runs import check_runs, count_runs, file_of, read_runs
 from tests.robustness.history import Call, Kind, Outcome, read_calls
 from tests.robustness.nemesis import Nemesis
 from tests.robustness.worker import KINDS, Settings, Worker
 
 TENANT = "robustness"
+
+_FILES = ("*.history", "*.violations", "*.panel", "*.log")
 
 _TELL_EVERY = 5.0  # seconds
 _SHOWN = 10  # messages, and of each so many characters; all is in the result's file
@@ -57,6 +60,8 @@ class Result:
     acknowledged_ops: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     unknown: int = 0
+    runs: dict[str, int] = field(default_factory=dict)
+    """Runs of graphs, by what came of them."""
     stored_checkpoints: int = 0
     stored_writes: int = 0
     kills: dict[str, int] = field(default_factory=dict)
@@ -74,6 +79,7 @@ class Result:
         refused = ", ".join(f"{reason} {count}" for reason, count in sorted(self.refused.items()))
         kills = ", ".join(f"{what} {count}" for what, count in sorted(self.kills.items()))
         faults = ", ".join(f"{what} {count}" for what, count in sorted(self.faults.items()))
+        runs = ", ".join(f"{what} {count}" for what, count in sorted(self.runs.items()))
         rows = [
             ("seed", self.seed),
             ("seconds", f"{self.seconds:.0f}"),
@@ -82,6 +88,7 @@ class Result:
             ("acknowledged ops", f"{self.acknowledged_ops} ({self.acknowledged_ops / self.seconds:.0f} a second)"),
             ("refused", refused or "none"),
             ("unknown", self.unknown),
+            ("runs of graphs", runs or "none"),
             ("stored", f"{self.stored_checkpoints} checkpoints, {self.stored_writes} writes"),
             ("kills", f"{sum(self.kills.values())}: {kills}"),
             ("faults", f"{sum(self.faults.values())}: {faults}"),
@@ -101,6 +108,9 @@ def run(plan: Plan, home: Path) -> Result:
     """Do a run; its files lie in `home`, which must exist."""
     say(f"seed {plan.seed}, {plan.seconds:g} s, clients {plan.clients}, broken on purpose: {plan.broken or 'nothing'}")
     result = Result(plan.seed, plan.seconds, plan.broken)
+    for pattern in _FILES:  # of a run before this one
+        for path in home.glob(pattern):
+            path.unlink()
     with running_cluster(home, plan.broken) as cluster, ExitStack() as stack:
         workers = _start(plan, cluster, home, stack)
         nemesis = Nemesis(cluster, workers, plan.seed, say, plan.only)
@@ -182,6 +192,11 @@ def _judge(result: Result, cluster: Cluster, histories: list[Path]) -> None:
     say(f"checked in {time.monotonic() - began:.1f} s")
     result.lost += verdict.lost
     result.wrong += verdict.wrong
+    runs = list(read_runs(file_of(path) for path in histories))
+    result.runs = count_runs(runs)
+    lost, wrong = check_runs(addresses[0], TENANT, runs)
+    result.lost += lost
+    result.wrong += wrong
 
 
 def _count(result: Result, calls: list[Call]) -> None:
@@ -197,6 +212,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="of the faults and of what clients do. Default: another one each time")
     parser.add_argument("--seconds", type=float, default=120.0, help="how long faults go on. Default: 120")
     parser.add_argument("--clients", type=int, default=6, help="client processes. Default: 6")
+    parser.add_argument("--kinds", default="graph,raw", help="of clients, which take turns. Default: graph,raw")
     parser.add_argument("--break", dest="broken", choices=("none", *BREAKS), default="none", help="break a promise")
     parser.add_argument("--out", type=Path, help="a directory for the result and the logs. Default: a temporary one")
     parser.add_argument("--keep", action="store_true", help="keep the histories of a clean run too")
@@ -204,8 +220,8 @@ def main() -> int:
     seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
     home = options.out or Path(tempfile.mkdtemp(prefix="robustness-"))
     home.mkdir(parents=True, exist_ok=True)
-    # The kinds take turns.
-    clients = Counter(sorted(KINDS)[number % len(KINDS)] for number in range(options.clients))
+    kinds = options.kinds.split(",")
+    clients = Counter(kinds[number % len(kinds)] for number in range(options.clients))
     broken = None if options.broken == "none" else options.broken
     result = run(Plan(seed, options.seconds, dict(clients), broken), home)
     if result.clean and not options.keep:
