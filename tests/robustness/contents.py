@@ -1,4 +1,4 @@
-"""What raw clients store: checkpoints and writes of random bytes, and the digests by which they are known again.
+"""What raw clients store: checkpoints and writes of random bytes. And the digests by which all that is stored is known.
 
 The digest of a checkpoint covers all that a reader gets back of it, the values too that were stored with an ancestor.
 """
@@ -6,6 +6,7 @@ The digest of a checkpoint covers all that a reader gets back of it, the values 
 import json
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from checkpointd.v1.checkpoints_pb2 import CheckpointPut, CommitOp, WritesPut
@@ -17,15 +18,30 @@ _CHANNELS = ("plan", "messages", "notes")
 _SMALLEST, _LARGEST = 10, 3000  # bytes of a value; small ones are the most
 
 
-def checkpoint_digest(checkpoint: Checkpoint, metadata: Metadata) -> str:
-    """The digest of a checkpoint with all its values."""
-    parts = [checkpoint.id, str(checkpoint.v), checkpoint.ts, metadata.json]
-    values = [part.encode() for part in parts]
+def checkpoint_digest(checkpoint: Checkpoint, metadata: Metadata, carried: Mapping[str, str] | None = None) -> str:
+    """The digest of a checkpoint with all its values.
+
+    `carried` has the digests of those values that are in an ancestor's put and not in this one, by channel.
+    """
+    parts = [checkpoint.id, str(checkpoint.v), checkpoint.ts, metadata.json, value_digest(metadata.native)]
     for channel in sorted(checkpoint.channel_versions):
         value = checkpoint.channel_values[channel] if channel in checkpoint.channel_values else Value()
-        version = checkpoint.channel_versions[channel]
-        values += [channel.encode(), version.encode(), value.encoding.encode(), value.data]
-    return digest(*values)
+        known = value_digest(value) if carried is None or channel not in carried else carried[channel]
+        parts += ["channel", channel, checkpoint.channel_versions[channel], known]
+    for node in sorted(checkpoint.versions_seen):
+        parts += ["node", node]
+        for channel, version in sorted(checkpoint.versions_seen[node].versions.items()):
+            parts += [channel, version]
+    if checkpoint.HasField("updated_channels"):
+        parts += ["updated", *checkpoint.updated_channels.names]
+    for key in sorted(checkpoint.extra):
+        parts += ["extra", key, value_digest(checkpoint.extra[key])]
+    return digest(*[part.encode() for part in parts])
+
+
+def value_digest(value: Value) -> str:
+    """The digest of a value; that of an empty one says that there is none."""
+    return digest(value.encoding.encode(), value.data)
 
 
 def write_digest(write: WriteMessage) -> str:

@@ -121,10 +121,17 @@ class Rows:
         Writers that agree on nothing may write to a checkpoint that was never stored: the writes of a task travel in a
         call of their own and may come first, and the call that puts the checkpoint may then never arrive. The same
         goes for a write that comes after the thread's deletion. Not so where a head or a lease is demanded: a head is
-        stored, and who lost it or the lease is refused.
+        stored, and who lost it or the lease is refused. Unless the head demanded is another checkpoint than the one
+        that the write belongs to: that is how LangGraph's background sends what tasks wrote while the put of their
+        checkpoint still waits for the one before it. When that put gets no answer or is refused, the run has failed
+        and the writes stay behind. Nobody reads them.
         """
         if self.namespace.writers is not Writers.FORK:
-            return False
+            acknowledged = any(call.outcome is Outcome.OK for call, _ in self.asked.get(key[:1], []))
+            return not acknowledged and any(
+                call.expected_head not in {None, key[0]} and all(put.checkpoint_id != key[0] for put in call.puts)
+                for call, _ in self.asked.get(key, [])
+            )
         puts = [call for call, _ in self.asked.get(key[:1], []) if call.outcome is Outcome.OK]
         for call, _ in self.asked.get(key, []):
             if any(put.checkpoint_id == key[0] for put in call.puts):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.robustness.checker import check
-from tests.robustness.history import Kind, Outcome, Put, Writers, digest
+from tests.robustness.history import Kind, Outcome, Put, Write, Writers, digest
 from tests.robustness.story import Story, fork, lease, refuse
 
 
@@ -108,6 +108,31 @@ def lone_writes() -> Story:
     return story
 
 
+def writes_before_their_checkpoint() -> Story:
+    """As LangGraph's background sends them: what tasks wrote comes before the checkpoint that they started from."""
+    story = refuse()
+    story.writes("c4", "task-1", expected_head="c3")
+    story.commit("c4", "c3")
+    story.writes("d5", "task-2", expected_head="c4")
+    story.commit("c5", "c4", client="b")
+    story.refused("d5", "c4", head="c5")
+    story.writes("c6", "task-3", expected_head="c5", client="b")
+    story.unknown("c6", "c5", happened=False, client="b")
+    story.writes("c7", "task-4", expected_head="c5", client="b")  # its put waited for c6 and was never sent
+    return story
+
+
+def written_again() -> Story:
+    """A special write, of which the last one stays; and a task that ran twice and wrote something else."""
+    story = refuse()
+    for number, idx in ((1, -4), (2, -4), (1, 0), (2, 0)):
+        write = Write("c3", "task", idx, digest(b"%d" % number))
+        story.call(Kind.COMMIT, writes=[write], expected_head="c3")
+        if number == (2 if idx < 0 else 1):
+            story.stored.writes.append(write)
+    return story
+
+
 def several_supersteps() -> Story:
     """More than one checkpoint a call: nobody sees those in the middle as the head."""
     story = Story(Writers.REFUSE)
@@ -150,6 +175,8 @@ RIGHT = [
     deleted_under_a_retry,
     lease_unanswered,
     lone_writes,
+    writes_before_their_checkpoint,
+    written_again,
     several_supersteps,
     several_threads,
     empty,

@@ -81,7 +81,12 @@ def half_deleted(story: Story) -> None:
 
 
 def orphan(story: Story) -> None:
-    story.writes("never", "task", expected_head="c3")
+    story.writes("never", "task", expected_head="never")
+
+
+def orphan_of_an_acknowledged_checkpoint(story: Story) -> None:
+    story.writes("c4", "task", expected_head="c3")  # as a graph's background sends it
+    story.commit("c4", "c3", store=False)
 
 
 def orphan_of_a_stored_checkpoint(story: Story) -> None:
@@ -288,6 +293,7 @@ WRONG = [
     (lease, other_half_of_an_unknown_commit, "half a superstep: {where}: checkpoint 'c4' is stored"),
     (fork, half_deleted, "half a superstep: {where}: checkpoint 'c3' is stored"),
     (refuse, orphan, "orphan: {where}: write 'task'/0 of checkpoint 'never'"),
+    (refuse, orphan_of_an_acknowledged_checkpoint, "orphan: {where}: write 'task'/0 of checkpoint 'c4'"),
     (fork, orphan_of_a_stored_checkpoint, "orphan: {where}: write 'task'/0 of checkpoint 'c2'"),
     (refuse, head_of_another_commit, "wrong head: {where}: the head is 'c2'"),
     (fork, no_head, "wrong head: {where}: the head is ''"),

@@ -32,7 +32,15 @@ class WorkerKind:
     options: dict[str, str] = field(default_factory=dict)
 
 
-KINDS = {"raw": WorkerKind("tests.robustness.raw_client")}
+_GRAPHS = "tests.robustness.graph_client"
+
+KINDS = {
+    "raw": WorkerKind("tests.robustness.raw_client"),
+    "graph": WorkerKind(_GRAPHS),
+    "graph-refuse": WorkerKind(_GRAPHS, {"writers": "refuse"}),
+    "graph-lease": WorkerKind(_GRAPHS, {"writers": "lease"}),
+    "graph-fork": WorkerKind(_GRAPHS, {"writers": "fork"}),
+}
 """The kinds of workers, by name."""
 
 _LAST_CALLS = 40.0  # seconds that a worker has for its last calls after it was told to stop
