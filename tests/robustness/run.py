@@ -28,7 +28,7 @@ from tests.robustness.worker import KINDS, Settings, Worker
 
 TENANT = "robustness"
 
-_FILES = ("*.history", "*.violations", "*.panel", "*.log")
+_FILES = ("*.history", "*.runs", "*.violations", "*.panel", "*.log")
 
 _TELL_EVERY = 5.0  # seconds
 _SHOWN = 10  # messages, and of each so many characters; all is in the result's file
