@@ -23,7 +23,13 @@ from checkpointd.client.errors import (
 )
 from checkpointd.client.langgraph import leases, saver, writers
 from checkpointd.client.rpcs import Operation
-from checkpointd.v1.checkpoints_pb2 import CheckpointPut, GetCheckpointRequest, PutCheckpointRequest, PutWritesRequest
+from checkpointd.v1.checkpoints_pb2 import (
+    CheckpointPut,
+    GetChannelHistoryRequest,
+    GetCheckpointRequest,
+    PutCheckpointRequest,
+    PutWritesRequest,
+)
 from checkpointd.v1.core_pb2 import Checkpoint, CheckpointTuple, Precondition, Value
 from checkpointd.v1.leases_pb2 import AcquireLeaseRequest, Lease, ReleaseLeaseRequest, RenewLeaseRequest
 from tests.robustness.contents import checkpoint_digest, value_digest, write_digest
@@ -95,20 +101,17 @@ class Calls:
             raise
         finally:
             note.end = time.monotonic_ns()
-            request = operation.request
-            self._answered(
-                note, answer, named=isinstance(request, GetCheckpointRequest) and request.checkpoint_id != ""
-            )
+            self._learn_from(note, answer)
+            if _tells(operation.request):
+                self._task.record(note)
 
-    def _answered(self, note: Call, answer: list[Result], *, named: bool) -> None:
+    def _learn_from(self, note: Call, answer: list[Result]) -> None:
         for told in answer:
             if isinstance(told, Lease) and note.kind is Kind.ACQUIRE:
                 note.token = told.fencing_token
             elif isinstance(told, CheckpointTuple):
                 note.head, note.digest = told.checkpoint.id, checkpoint_digest(told.checkpoint, told.metadata)
                 self._learn(note.thread_id, note.checkpoint_ns, told.checkpoint)
-        if not named:  # which tells nothing of the head
-            self._task.record(note)
 
     def _note(self, request: object) -> Call:
         """What is known of a call before it is made."""
@@ -122,7 +125,7 @@ class Calls:
                 note = self._new(Kind.COMMIT, request.thread_id, put.checkpoint_ns)
                 note.writes += [Write(put.checkpoint_id, put.task_id, one.idx, write_digest(one)) for one in put.writes]
                 _demand(note, request.precondition)
-            case GetCheckpointRequest():
+            case GetCheckpointRequest() | GetChannelHistoryRequest():
                 note = self._new(Kind.READ, request.thread_id, request.checkpoint_ns)
             case AcquireLeaseRequest():
                 note = self._new(Kind.ACQUIRE, request.thread_id, "")
@@ -174,6 +177,13 @@ class Calls:
                     has = channel in checkpoint.channel_values
                     value = checkpoint.channel_values[channel] if has else Value()
                     self._values[thread_id, checkpoint_ns, channel, version] = value_digest(value)
+
+
+def _tells(request: object) -> bool:
+    """Whether the checker learns something from a call: not from reads of anything but a head."""
+    if isinstance(request, GetCheckpointRequest):
+        return not request.checkpoint_id
+    return not isinstance(request, GetChannelHistoryRequest)
 
 
 def _demand(note: Call, precondition: Precondition) -> None:

@@ -27,7 +27,7 @@ from tests.robustness.history import Outcome, Writers
 from tests.robustness.worker import Task
 
 _PERIOD = 20.0  # seconds for which threads of the store are written
-_THREADS = {Writers.REFUSE: 5, Writers.LEASE: 5, Writers.FORK: 4}  # of the store, in each period
+_THREADS = {Writers.REFUSE: 8, Writers.LEASE: 10, Writers.FORK: 4}  # of the store, in each period
 _CALLERS = {
     Writers.REFUSE: 2,
     Writers.LEASE: 2,
@@ -36,7 +36,7 @@ _CALLERS = {
 
 _TIMEOUT = (5.0, 10.0)  # seconds that a saver is patient
 _TTL = (1.0, 3.0)  # seconds that a lease lasts
-_WAIT = (0.0, 2.0)  # seconds to wait for one
+_WAIT = (0.5, 4.0)  # seconds to wait for one
 _LEAVE = (0.02, 0.6)  # seconds after which somebody cancels a run, if anybody does
 
 _LEAVING = 0.05  # how often that is
@@ -213,8 +213,9 @@ class Caller:
             outcome = Outcome.REFUSED
         except (Unavailable, DeadlineExceeded, TimeoutError):
             pass
-        except Exception:
-            self._task.violation(f"{self.name}: {act} of thread {thread_id}: {traceback.format_exc()[-3000:]}")
+        except Exception as error:
+            said = f"{type(error).__name__}: {str(error)[:300]}: {traceback.format_exc()[-3000:]}"
+            self._task.violation(f"{self.name}: {act} of thread {thread_id}: {said}")
         run = Run(thread_id, self._writers, act.marker, outcome)
         for answer in answers:
             if act.updates:

@@ -8,6 +8,7 @@ from tests.robustness.run import Plan, Result, run
 
 _SEED = 20261121
 _CLIENTS = {"raw": 4}
+_WITH_GRAPHS = {"raw": 3, "graph": 2}
 
 # What shows the breach soonest. The fence needs no fault: writers that get in each other's way are enough.
 _FAULTS = {
@@ -20,7 +21,7 @@ _DOSE = 5.0  # seconds, and so many more each round: whether a kill falls into t
 
 
 def test_every_promise_is_kept(tmp_path: Path) -> None:
-    result = run(Plan(_SEED, 16, _CLIENTS), tmp_path)
+    result = run(Plan(_SEED, 16, _WITH_GRAPHS), tmp_path)
     assert (result.lost, result.wrong) == ([], [])
     # There was something to keep them against.
     assert result.kills["server"] >= 3
@@ -28,6 +29,7 @@ def test_every_promise_is_kept(tmp_path: Path) -> None:
     assert result.faults.keys() - {"kill server", "kill both servers", "kill postgres", "kill everything"}
     assert result.refused.keys() >= {"HEAD_MOVED", "LEASE_LOST"}
     assert result.acknowledged_ops > 1000
+    assert result.runs.keys() >= {"fork ok", "lease ok", "refuse ok"}
 
 
 @pytest.mark.parametrize("broken", _FAULTS)
