@@ -55,13 +55,14 @@ def test_a_process_that_ends_gives_it_back(server: ServerProcess, tenant: str, l
     assert leases.holder() is None
 
 
-def asking(saver: RemoteSaver) -> CompiledStateGraph[Log]:
+def asking(saver: RemoteSaver, *nodes: str) -> CompiledStateGraph[Log]:
     def ask(state: Log) -> Log:
         return {"log": [interrupt("who?")]}
 
     graph = StateGraph(Log)
-    graph.add_node("ask", ask)
-    graph.add_edge(START, "ask")
+    for node in nodes or ("ask",):
+        graph.add_node(node, ask)
+        graph.add_edge(START, node)
     return graph.compile(checkpointer=saver)
 
 
@@ -97,6 +98,21 @@ def half_astreamed(app: CompiledStateGraph[Log]) -> None:
     asyncio.run(read())
 
 
+def ambiguous(app: CompiledStateGraph[Log]) -> BaseException:
+    """A run that fails over its input: it answers two questions with one answer."""
+    app.invoke(said("one"), T)
+    with pytest.raises(RuntimeError, match="multiple pending interrupts") as error:
+        app.invoke(Command(resume="x"), T)
+    return error.value
+
+
+def aambiguous(app: CompiledStateGraph[Log]) -> BaseException:
+    app.invoke(said("one"), T)
+    with pytest.raises(RuntimeError, match="multiple pending interrupts") as error:
+        asyncio.run(app.ainvoke(Command(resume="x"), T))
+    return error.value
+
+
 ENDS: dict[str, Callable[[RemoteSaver], object]] = {
     "normal": lambda saver: line(saver).invoke(said("one"), T),
     "async": lambda saver: asyncio.run(line(saver).ainvoke(said("one"), T)),
@@ -107,6 +123,8 @@ ENDS: dict[str, Callable[[RemoteSaver], object]] = {
     "interrupt_after": lambda saver: line(saver, interrupt_after=["b"]).invoke(said("one"), T),
     "failure": lambda saver: failed(line(saver, Breaking("one"))),
     "async failure": lambda saver: afailed(line(saver, Breaking("one"))),
+    "bad input": lambda saver: ambiguous(asking(saver, "ask", "ask_too")),
+    "bad input, async": lambda saver: aambiguous(asking(saver, "ask", "ask_too")),
     "half a stream": lambda saver: half_streamed(line(saver)),
     "half an async stream": lambda saver: half_astreamed(line(saver)),
     "update_state": lambda saver: line(saver).update_state(T, said("one"), as_node="a"),

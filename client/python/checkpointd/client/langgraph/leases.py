@@ -11,10 +11,10 @@ import contextlib
 import logging
 import os
 import queue
+import secrets
 import socket
 import threading
 import time
-import uuid
 import weakref
 from concurrent.futures import Future, wait
 from typing import Any
@@ -111,7 +111,7 @@ class Leases:
         self._keeping.close()
 
     def _acquire(self, thread_id: str) -> tuple[Any, str, float]:
-        holder = f"{socket.gethostname()[:128]}:{os.getpid()}:{uuid.uuid4().hex}"
+        holder = f"{socket.gethostname()[:128]}:{os.getpid()}:{secrets.token_hex(16)}"
         operation = operations.acquire_lease(thread_id=thread_id, holder=holder, ttl=self._ttl, wait=self._wait)
         return operation, holder, time.monotonic()
 

@@ -16,6 +16,7 @@ from concurrent.futures import Future, wait
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
 
 from checkpointd.client.errors import DeadlineExceeded
@@ -150,16 +151,32 @@ def at_end(config: RunnableConfig, act: Callable[[], object]) -> None:
 
     What reads is LangGraph's loop, which has a stack of what to do at its end, and to which nothing leads but the
     frames of this call. A run that was interrupted, or has failed, is let go late: it is in a cycle, or in a traceback.
+    One that fails before its first step, such as over its input, never comes to the end of that stack, but its
+    callbacks hear of it.
     """
     frame = sys._getframe(1)
     for _ in range(_FRAMES):
         loop: Any = frame.f_locals.get("self")
         if getattr(loop, "checkpoint_config", None) is config and hasattr(loop, "stack"):
             loop.stack.callback(act)
+            if (manager := getattr(loop, "manager", None)) is not None:
+                manager.handlers = [*manager.handlers, _AtFailure(act)]
             return
         if frame.f_back is None:
             return
         frame = frame.f_back
+
+
+class _AtFailure(BaseCallbackHandler):
+    """Acts when a run fails."""
+
+    run_inline = True  # in the event loop, so before the caller sees the failure
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self._act = act
+
+    def on_chain_error(self, error: BaseException, **_: Any) -> None:
+        self._act()
 
 
 def is_nested(config: RunnableConfig) -> bool:
