@@ -59,7 +59,7 @@ class Checkpoints:
     async def _commit(self, tenant: str, request: _Write, ops: Sequence[Op]) -> list[int]:
         precondition = request.precondition if request.HasField("precondition") else None
         commit = prepare(tenant, request.thread_id, ops, precondition)
-        if not commit.checkpoints and not commit.writes:
+        if commit.ops == 0 and commit.condition is None:
             return []
         return await self._committer.commit(commit)
 

@@ -21,6 +21,7 @@ from checkpointd.v1.leases_pb2 import (
 )
 
 _LONGEST = 3600.0  # seconds
+_NANOS = 10**9
 
 # Seconds between looks at a lease that somebody else holds; it may be given back through another server.
 _PAUSE = 0.1
@@ -38,15 +39,17 @@ class Leases:
         wait = _seconds("wait", request.wait, 0.0) if request.HasField("wait") else 0.0
         end = time.monotonic() + wait
         while True:
-            if row := await self._row("acquire_lease", parameters):
+            _end_if_cancelled()
+            if row := await self._acquire(parameters):
                 return AcquireLeaseResponse(lease=_lease(row))
-            held = await self._row("read_lease", parameters)
-            left = end - time.monotonic()
-            if held is not None:
+            # While it is held it is only looked at.
+            while (held := await self._row("read_lease", parameters)) is not None:
                 _, holder, _, remaining = held
+                left = end - time.monotonic()
                 if left <= 0:
                     raise LeaseHeld(request.thread_id, holder, remaining)
                 await asyncio.sleep(min(_PAUSE, remaining, left))
+                _end_if_cancelled()
 
     async def renew_lease(self, tenant: str, request: RenewLeaseRequest) -> RenewLeaseResponse:
         parameters = _parameters(tenant, request.thread_id, request.holder)
@@ -66,10 +69,29 @@ class Leases:
             raise LeaseHeld(request.thread_id, held[1], held[3])
         return ReleaseLeaseResponse()
 
+    async def _acquire(self, parameters: dict[str, Any]) -> Any:
+        async with (
+            self._database.writing() as connection,
+            connection.pipeline(),
+            connection.transaction(),
+            connection.cursor(binary=True) as cursor,
+        ):
+            await connection.execute(STATEMENTS["lock_lease"].encode(), parameters, prepare=True)
+            await cursor.execute(STATEMENTS["acquire_lease"].encode(), parameters, prepare=True)
+            return await cursor.fetchone()
+
     async def _row(self, statement: str, parameters: dict[str, Any]) -> Any:
         async with self._database.reading() as cursor:
             await cursor.execute(STATEMENTS[statement].encode(), parameters, prepare=True)
             return await cursor.fetchone()
+
+
+def _end_if_cancelled() -> None:
+    """A caller who has left must not take the lease later. The cancellation can be lost on its way, when it comes with
+    the result of a wait (asyncio.wait_for before Python 3.12)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _parameters(tenant: str, thread_id: str, holder: str) -> dict[str, Any]:
@@ -83,10 +105,13 @@ def _ttl(duration: Duration) -> float:
 
 
 def _seconds(field: str, duration: Duration, least: float) -> float:
-    seconds = duration.seconds + duration.nanos / 1e9
-    if not least <= seconds <= _LONGEST:
-        raise InvalidField(field, f"is {seconds:g} seconds; give it {least:g} to {_LONGEST:g}")
-    return seconds
+    seconds, nanos = duration.seconds, duration.nanos
+    if not -_NANOS < nanos < _NANOS or (seconds and nanos and (seconds < 0) != (nanos < 0)):
+        raise InvalidField(field, f"has {nanos} nanos beside {seconds} seconds, which is no duration")
+    given = seconds * _NANOS + nanos
+    if not least * _NANOS <= given <= _LONGEST * _NANOS:
+        raise InvalidField(field, f"is {given / _NANOS:.12g} seconds; give it {least:g} to {_LONGEST:g}")
+    return given / _NANOS
 
 
 def _token(token: int) -> int:

@@ -131,7 +131,11 @@ WITH condition AS MATERIALIZED (
 ),
 failed AS MATERIALIZED (
     SELECT *,
-        NOT EXISTS (
+        (
+            EXISTS (SELECT FROM unnest(%(checkpoints)s) AS given WHERE given.thread_no = condition.thread_no)
+            OR EXISTS (SELECT FROM unnest(%(writes)s) AS given WHERE given.thread_no = condition.thread_no)
+        )
+        AND NOT EXISTS (
             SELECT FROM unnest(%(checkpoints)s) AS given
             WHERE given.thread_no = condition.thread_no AND NOT EXISTS (
                 SELECT FROM checkpointd.checkpoints AS there
@@ -143,6 +147,16 @@ failed AS MATERIALIZED (
                         AND there.native_metadata IS NOT DISTINCT FROM given.native_metadata
                         AND there.body = given.body
                     ))
+            )
+        )
+        AND NOT EXISTS (
+            SELECT FROM unnest(%(values)s) AS given
+            WHERE given.thread_no = condition.thread_no AND NOT EXISTS (
+                SELECT FROM checkpointd.channel_values AS there
+                WHERE there.tenant = condition.tenant AND there.thread_id = condition.thread_id
+                    AND there.checkpoint_ns = given.checkpoint_ns AND there.channel = given.channel
+                    AND there.version = given.version
+                    AND there.encoding = given.encoding AND there.data = given.data
             )
         )
         AND NOT EXISTS (

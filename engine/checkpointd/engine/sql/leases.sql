@@ -1,16 +1,20 @@
--- name: acquire_lease
--- Takes the lease of a thread that nobody holds, or lasts one's own longer. No row: somebody else holds it.
+-- name: lock_lease
+-- Makes sure that there is a row, and keeps it from others until the transaction ends. A new one is nobody's.
 INSERT INTO checkpointd.leases AS lease (tenant, thread_id, token, holder, expires_at)
-VALUES (
-    %(tenant)s, %(thread_id)s, nextval('checkpointd.fencing_tokens'), %(holder)s,
-    clock_timestamp() + %(ttl)s::float8 * interval '1 second'
-)
-ON CONFLICT (tenant, thread_id) DO UPDATE SET
-    token = CASE WHEN lease.holder = excluded.holder AND lease.expires_at > clock_timestamp()
-        THEN lease.token ELSE excluded.token END,
-    holder = excluded.holder,
+VALUES (%(tenant)s, %(thread_id)s, 0, '', '-infinity')
+ON CONFLICT (tenant, thread_id) DO UPDATE SET token = lease.token
+
+-- name: acquire_lease
+-- Takes the lease of a thread that nobody holds, or lasts one's own longer. No row: somebody else holds it. Runs after
+-- lock_lease in the same transaction: a token that was drawn before the row was had could be smaller than one which was
+-- given meanwhile.
+UPDATE checkpointd.leases AS lease SET
+    token = CASE WHEN lease.holder = %(holder)s AND lease.expires_at > clock_timestamp()
+        THEN lease.token ELSE nextval('checkpointd.fencing_tokens') END,
+    holder = %(holder)s,
     expires_at = clock_timestamp() + %(ttl)s::float8 * interval '1 second'
-WHERE lease.holder = excluded.holder OR lease.expires_at <= clock_timestamp()
+WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s
+    AND (lease.holder = %(holder)s OR lease.expires_at <= clock_timestamp())
 RETURNING token, holder, expires_at, extract(epoch FROM expires_at - clock_timestamp())::float8
 
 -- name: read_lease

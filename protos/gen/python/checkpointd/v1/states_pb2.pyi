@@ -719,8 +719,8 @@ class UpdateStateRequest(google.protobuf.message.Message):
     """
     request_id: builtins.str
     """request_id, when not empty, names this request, so that it can be sent again without being carried out again: a repeat
-    is answered as the first one was, for a day after it. Any name that no other request has, such as a UUID. At most 64
-    bytes.
+    is answered as the first one was, for a day after it. A request that was refused is not remembered. Any name that no
+    other request on the thread has (of a copy: on its target), such as a UUID. At most 64 bytes.
     """
     @property
     def supersteps(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Superstep]:

@@ -105,7 +105,8 @@ class StatesServicer(object):
         It is safe to send twice with a request_id; without one, the second one is an update of its own.
 
         Errors:
-        * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
+        * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed, or the request_id is that
+        of another request.
         * `INVALID_ARGUMENT`, reason `INVALID_UPDATE`: the graph does not take this update: no such node, a value that a
         channel refuses, two values for a channel that takes one. Or it is too much for one request: more than 256 MiB to be
         stored, or more than 5 seconds of work.
