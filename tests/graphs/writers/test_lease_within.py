@@ -11,13 +11,16 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from checkpointd.client import LeaseHeld
+from checkpointd.client import HeadMoved, LeaseHeld
 from checkpointd.client.langgraph import RemoteSaver
 from tests.graphs.configs import thread
 from tests.graphs.processes import Processes
 from tests.graphs.writers.lines import (
     LONG,
+    WAYS,
     Log,
+    Mode,
+    Savers,
     StoredLeases,
     T,
     given_back,
@@ -25,6 +28,7 @@ from tests.graphs.writers.lines import (
     lines,
     log,
     said,
+    stored,
 )
 
 
@@ -81,6 +85,32 @@ def test_an_update_of_another_thread_inside_a_node(
     assert log(impatient, "other") == ["update"]
     given_back(leases)
     given_back(leases, "other")
+
+
+@pytest.mark.parametrize("kind", ["graph", "saver", "run"])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("mode", ["refuse", "lease"])
+def test_a_node_that_changes_its_own_thread(savers: Savers, mode: Mode, way: str, kind: str) -> None:
+    """It need not wait for itself; but its run is then one whose thread has moved."""
+    saver = savers(mode, lease_wait=0)
+    other = line(saver)
+    saver.register(other, "line")
+    after: list[Any] = []
+
+    def inner(state: Log) -> Log:
+        if kind == "run":
+            other.invoke(said("inner"), T)
+        else:
+            (other if kind == "graph" else saver).update_state(T, {"log": ["inner"]}, "c")
+        after.extend(stored(saver))
+        return {"log": ["too late"]}
+
+    with pytest.raises(HeadMoved):
+        WAYS[way](nested(saver, inner), said("one"), T, "sync")
+    assert stored(saver) == after
+    assert log(saver) == ["one", *(lines("inner") if kind == "run" else ["inner"])]
+    line(saver).invoke(said("two"), T)
+    assert log(saver)[-4:] == lines("two")
 
 
 def test_a_run_of_another_thread_inside_a_node(impatient: RemoteSaver, leases: StoredLeases) -> None:

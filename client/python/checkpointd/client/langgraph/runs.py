@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import var_child_runnable_config
 
 from checkpointd.client.errors import DeadlineExceeded
 from checkpointd.client.langgraph.configs import Place
@@ -182,6 +183,15 @@ class _AtFailure(BaseCallbackHandler):
 def is_nested(config: RunnableConfig) -> bool:
     """Whether the config is that of a task, and so of a graph within another one's run."""
     return _TASK_ID in (config.get("configurable") or {})
+
+
+def is_within(thread_id: str) -> bool:
+    """Whether this is called in a node of a run on the thread, even if with a config that does not say so.
+
+    LangGraph drops what it knows of the node's task from a config that names a thread.
+    """
+    task = var_child_runnable_config.get()
+    return task is not None and is_nested(task) and str(task["configurable"].get("thread_id")) == thread_id
 
 
 # Outside of runs, as in LangGraph's `update_state`: the checkpoint that the last read here named.

@@ -186,7 +186,9 @@ class Writers:
         assert self._leases is not None
         if run is not None and (lease := run.leases.get(thread_id)) is not None:
             return lease
-        if not runs.is_nested(config) or (lease := self._leases.live(thread_id)) is None:
+        if not (runs.is_nested(config) or runs.is_within(thread_id)):
+            return None
+        if (lease := self._leases.live(thread_id)) is None:
             return None
         if run is not None:
             run.leases[thread_id] = lease
