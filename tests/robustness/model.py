@@ -1,9 +1,10 @@
 """A namespace as an object that does one thing at a time, and the calls that are to be put in order for it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
-from tests.robustness.history import Call, Kind, Outcome
+from tests.robustness.history import Call, Kind, Outcome, Write
 from tests.robustness.linearizability import Operation, Result, TooManyConfigurations, linearize
 from tests.robustness.namespaces import HEAD_MOVED, Namespace, describe
 
@@ -79,7 +80,7 @@ def check_order(namespace: Namespace) -> Iterator[str]:
 
 
 def _operations(namespace: Namespace) -> Iterator[Operation[Call]]:
-    answered = [call for call in namespace.commits if call.outcome is Outcome.OK]
+    answered = list(_first_ones(namespace))
     answered += [call for call in namespace.commits if call.outcome is Outcome.REFUSED and call.reason == HEAD_MOVED]
     answered += namespace.reads
     final = _final_read(namespace)
@@ -101,6 +102,39 @@ def _operations(namespace: Namespace) -> Iterator[Operation[Call]]:
         # never less. Nobody uses a token that nobody was told.
         if call.outcome is Outcome.OK:
             yield Operation(call, call.start, call.end)
+
+
+def _first_ones(namespace: Namespace) -> Iterator[Call]:
+    """The acknowledged commits, without those that may be repeats.
+
+    What is sent again with the same content is answered as before, whatever the head is now, and the server can't tell
+    who sends it. So are the writes of a task that two clients run who both resume a graph at the same head. Of such
+    calls the first one to be carried out met what they demand, at some time before the first of their answers.
+    """
+    sharing: dict[Write, list[Call]] = {}
+    for call in namespace.asked:
+        for write in call.writes:
+            sharing.setdefault(write, []).append(call)
+    told: set[int] = set()
+    for call in namespace.commits:
+        if call.outcome is not Outcome.OK or id(call) in told:
+            continue
+        if call.puts or any(len(sharing[write]) == 1 for write in call.writes) or not call.writes:
+            yield call
+            continue
+        others = {id(other): other for write in call.writes for other in sharing[write]}.values()
+        if all(_same_request(call, other) for other in others):
+            told.update(map(id, others))
+            start = min(other.start for other in others)
+            yield replace(call, start=start, end=min(other.end for other in others if other.outcome is Outcome.OK))
+        # Otherwise they may have demanded different things, and it is not known which of them was the first.
+
+
+def _same_request(call: Call, other: Call) -> bool:
+    def said(one: Call) -> tuple[object, ...]:
+        return one.puts, one.writes, one.expected_head, one.token
+
+    return said(call) == said(other)
 
 
 def _final_read(namespace: Namespace) -> Call:

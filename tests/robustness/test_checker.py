@@ -133,6 +133,29 @@ def written_again() -> Story:
     return story
 
 
+def resumed_twice() -> Story:
+    """Two clients that both ran a task at the head: who comes too late is taken for the other one's repeat."""
+    story = refuse()
+    for outcome in (Outcome.UNKNOWN, Outcome.OK):
+        story.writes("c3", "task", expected_head="c3", client="b", outcome=outcome, store=outcome is Outcome.OK)
+        story.writes("c3", f"task {outcome}", expected_head="c3", client="b", outcome=outcome)
+    story.commit("c4", "c3")
+    story.writes("c3", "task", expected_head="c3", store=False)
+    story.writes("c3", "task unknown", expected_head="c3", store=False)
+    return story
+
+
+def resumed_twice_by_leases() -> Story:
+    """The same with two leases: nothing is known of who came first."""
+    story = lease()
+    story.acquire(3)
+    story.writes("c3", "task", token=3)
+    story.acquire(4, "b")
+    story.writes("c3", "task", token=4, client="b", store=False)
+    story.writes("c3", "task", token=3, store=False)
+    return story
+
+
 def several_supersteps() -> Story:
     """More than one checkpoint a call: nobody sees those in the middle as the head."""
     story = Story(Writers.REFUSE)
@@ -177,6 +200,8 @@ RIGHT = [
     lone_writes,
     writes_before_their_checkpoint,
     written_again,
+    resumed_twice,
+    resumed_twice_by_leases,
     several_supersteps,
     several_threads,
     empty,

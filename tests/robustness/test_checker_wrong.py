@@ -89,6 +89,12 @@ def orphan_of_an_acknowledged_checkpoint(story: Story) -> None:
     story.commit("c4", "c3", store=False)
 
 
+def too_late_together(story: Story) -> None:
+    story.commit("c4", "c3")
+    story.writes("c3", "task", expected_head="c3")  # neither of them can be the other one's repeat
+    story.writes("c3", "task", expected_head="c3", client="b", store=False)
+
+
 def orphan_of_a_stored_checkpoint(story: Story) -> None:
     story.writes("c2", "task")
     del story.stored.checkpoints[1]
@@ -315,6 +321,7 @@ WRONG = [
     (fork, read_of_a_middle_checkpoint, "not linearizable: {where}: no place for read"),
     (refuse, seen_and_gone, "not linearizable: {where}: no place for read of the last reader"),
     (refuse, refused_for_nothing, "not linearizable: {where}: no place for commit"),
+    (refuse, too_late_together, "not linearizable: {where}: no place for commit"),
     (refuse, told_a_stale_head, "not linearizable: {where}: no place for commit"),
     (fork, order_against_time, "not linearizable: {where}: no place for commit"),
     (refuse, deleted_and_read, "not linearizable: {where}: no place for read"),
