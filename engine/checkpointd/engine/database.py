@@ -113,6 +113,7 @@ class Database:
             self._conninfo,
             kwargs={"autocommit": True},
             configure=_configure,
+            reset=_reset,
             min_size=size,
             max_size=size,
             timeout=_POOL_TIMEOUT,
@@ -161,6 +162,13 @@ class Database:
 async def _configure(connection: AsyncConnection) -> None:
     await connection.execute(STATEMENTS["serving_session"].encode())
     await arrays.register(connection)
+
+
+async def _reset(connection: AsyncConnection) -> None:
+    """When a connection comes back to its pool. In a pipeline that was broken off, what is executed next would be
+    answered before it is committed."""
+    if connection.pgconn.pipeline_status != pq.PipelineStatus.OFF:
+        raise psycopg.OperationalError("a pipeline was broken off")
 
 
 async def check(connection: AsyncConnection, oldest: int = OLDEST_POSTGRES) -> None:

@@ -62,7 +62,7 @@ class Leases:
     async def release_lease(self, tenant: str, request: ReleaseLeaseRequest) -> ReleaseLeaseResponse:
         parameters = _parameters(tenant, request.thread_id, request.holder)
         parameters["token"] = _token(request.fencing_token)
-        async with self._database.writing() as connection:
+        async with self._database.changing() as connection:
             await connection.execute(STATEMENTS["release_lease"].encode(), parameters, prepare=True)
         held = await self._row("read_lease", parameters)
         if held is not None and held[0] == request.fencing_token:
@@ -70,14 +70,10 @@ class Leases:
         return ReleaseLeaseResponse()
 
     async def _acquire(self, parameters: dict[str, Any]) -> Any:
-        async with (
-            self._database.writing() as connection,
-            connection.pipeline(),
-            connection.transaction(),
-            connection.cursor(binary=True) as cursor,
-        ):
+        # Not in a pipeline: a caller who leaves in the middle of one would leave its connection in a state of its own.
+        async with self._database.changing() as connection, connection.transaction():
             await connection.execute(STATEMENTS["lock_lease"].encode(), parameters, prepare=True)
-            await cursor.execute(STATEMENTS["acquire_lease"].encode(), parameters, prepare=True)
+            cursor = await connection.execute(STATEMENTS["acquire_lease"].encode(), parameters, prepare=True)
             return await cursor.fetchone()
 
     async def _row(self, statement: str, parameters: dict[str, Any]) -> Any:
