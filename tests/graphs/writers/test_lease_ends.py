@@ -16,6 +16,7 @@ from langgraph.types import Command, interrupt
 from checkpointd.client.langgraph import RemoteSaver
 from tests.graphs.writers.lines import (
     LONG,
+    WAYS,
     Hold,
     Log,
     Savers,
@@ -201,3 +202,17 @@ def test_closing_gives_it_back(leasing: RemoteSaver, leases: StoredLeases) -> No
     leasing.close()
     assert leases.holder() is None
     found.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("way", [*WAYS, "update_state", "aupdate_state"])
+def test_who_hears_of_the_end_may_begin(savers: Savers, leases: StoredLeases, way: str) -> None:
+    """Without a wait, such as when one message's answer leads to the next one, sent to another process."""
+    apps = [line(savers("lease", lease_ttl=LONG, lease_wait=0)) for _ in range(2)]
+    for number in range(20):
+        if way == "update_state":
+            apps[number % 2].update_state(T, said("x"), "a")
+        elif way == "aupdate_state":
+            asyncio.run(apps[number % 2].aupdate_state(T, said("x"), "a"))
+        else:
+            WAYS[way](apps[number % 2], said("x"), T, "async")
+        assert leases.holder() is None

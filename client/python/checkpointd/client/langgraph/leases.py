@@ -27,7 +27,7 @@ from checkpointd.v1.leases_pb2 import Lease as Given
 
 _log = logging.getLogger("checkpointd.client")
 
-# Seconds that closing waits for leases to be given back. They end by themselves too.
+# Seconds that closing, or a run's end, waits for leases to be given back. They end by themselves too.
 _GIVE_BACK = 5.0
 
 
@@ -50,9 +50,20 @@ class Lease:
 
     def __init__(self, held: _Held, ended: queue.SimpleQueue[_Held]) -> None:
         self.token = held.token
+        self._held = held
         # Called in any thread at any moment, so it takes no lock: a SimpleQueue is made for that.
         self.end = weakref.finalize(self, _end, held, ended)
         self.end.atexit = False
+
+    def wait(self) -> None:
+        """After the end: wait until others may have it, so that who hears of the end does not find it held."""
+        if self._held.process == os.getpid():
+            wait([self._held.given_back], _GIVE_BACK)
+
+    async def await_(self) -> None:
+        """As `wait`."""
+        if self._held.process == os.getpid():
+            await asyncio.wait([asyncio.wrap_future(self._held.given_back)], timeout=_GIVE_BACK)
 
 
 class Leases:

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
+from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -147,8 +148,8 @@ def current(config: RunnableConfig) -> Run | None:
     return run if isinstance(run, Run) else None
 
 
-def at_end(config: RunnableConfig, act: Callable[[], object]) -> None:
-    """Act when the run that reads with this config ends, after its last write; at the latest when it is let go.
+def at_end(config: RunnableConfig, lease: Lease) -> None:
+    """End a lease when the run that reads with this config ends, after its last write; at the latest when it is let go.
 
     What reads is LangGraph's loop, which has a stack of what to do at its end, and to which nothing leads but the
     frames of this call. A run that was interrupted, or has failed, is let go late: it is in a cycle, or in a traceback.
@@ -159,9 +160,14 @@ def at_end(config: RunnableConfig, act: Callable[[], object]) -> None:
     for _ in range(_FRAMES):
         loop: Any = frame.f_locals.get("self")
         if getattr(loop, "checkpoint_config", None) is config and hasattr(loop, "stack"):
-            loop.stack.callback(act)
+            # Last in, first out.
+            if isinstance(loop.stack, AsyncExitStack):
+                loop.stack.push_async_callback(lease.await_)
+            else:
+                loop.stack.callback(lease.wait)
+            loop.stack.callback(lease.end)
             if (manager := getattr(loop, "manager", None)) is not None:
-                manager.handlers = [*manager.handlers, _AtFailure(act)]
+                manager.handlers = [*manager.handlers, _AtFailure(lease.end)]
             return
         if frame.f_back is None:
             return

@@ -77,7 +77,7 @@ class Writers:
             thread_id = place_of(config).thread_id
             if self._shared(run, config, thread_id) is None:
                 lease = run.leases[thread_id] = self._leases.acquire(thread_id)
-                runs.at_end(config, lease.end)
+                runs.at_end(config, lease)
 
     async def abegin(self, config: RunnableConfig) -> None:
         """As `begin`."""
@@ -85,7 +85,7 @@ class Writers:
             thread_id = place_of(config).thread_id
             if self._shared(run, config, thread_id) is None:
                 lease = run.leases[thread_id] = await self._leases.aacquire(thread_id)
-                runs.at_end(config, lease.end)
+                runs.at_end(config, lease)
 
     def found(self, config: RunnableConfig, checkpoint_id: str) -> None:
         """After a read: the config named this checkpoint, or it is the head; "" if there is none."""
@@ -166,6 +166,7 @@ class Writers:
                 yield lease
             finally:
                 lease.end()
+                lease.wait()
 
     @asynccontextmanager
     async def _alease(self, run: Run | None, config: RunnableConfig, write: Write) -> AsyncIterator[Lease | None]:
@@ -180,6 +181,7 @@ class Writers:
                 yield lease
             finally:
                 lease.end()
+                await lease.await_()
 
     def _shared(self, run: Run | None, config: RunnableConfig, thread_id: str) -> Lease | None:
         """The lease that the run has, or the run around it."""
