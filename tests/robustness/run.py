@@ -80,6 +80,7 @@ class Result:
         kills = ", ".join(f"{what} {count}" for what, count in sorted(self.kills.items()))
         faults = ", ".join(f"{what} {count}" for what, count in sorted(self.faults.items()))
         runs = ", ".join(f"{what} {count}" for what, count in sorted(self.runs.items()))
+        done = sum(count for what, count in self.runs.items() if what.endswith(" ok"))
         rows = [
             ("seed", self.seed),
             ("seconds", f"{self.seconds:.0f}"),
@@ -88,7 +89,7 @@ class Result:
             ("acknowledged ops", f"{self.acknowledged_ops} ({self.acknowledged_ops / self.seconds:.0f} a second)"),
             ("refused", refused or "none"),
             ("unknown", self.unknown),
-            ("runs of graphs", runs or "none"),
+            ("runs of graphs", f"{done} done ({done / self.seconds:.1f} a second): {runs}" if runs else "none"),
             ("stored", f"{self.stored_checkpoints} checkpoints, {self.stored_writes} writes"),
             ("kills", f"{sum(self.kills.values())}: {kills}"),
             ("faults", f"{sum(self.faults.values())}: {faults}"),
@@ -217,10 +218,12 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="a directory for the result and the logs. Default: a temporary one")
     parser.add_argument("--keep", action="store_true", help="keep the histories of a clean run too")
     options = parser.parse_args()
+    kinds = options.kinds.split(",")
+    if unknown := set(kinds) - KINDS.keys():
+        parser.error(f"--kinds: there is no {', '.join(sorted(unknown))}; there are {', '.join(sorted(KINDS))}")
     seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
     home = options.out or Path(tempfile.mkdtemp(prefix="robustness-"))
     home.mkdir(parents=True, exist_ok=True)
-    kinds = options.kinds.split(",")
     clients = Counter(kinds[number % len(kinds)] for number in range(options.clients))
     broken = None if options.broken == "none" else options.broken
     result = run(Plan(seed, options.seconds, dict(clients), broken), home)
