@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import START, StateGraph
 
-from checkpointd.client import CheckpointdError, HeadMoved, InvalidRequest
+from checkpointd.client import CheckpointdError, HeadMoved, InvalidRequest, LeaseLost
 from checkpointd.client.langgraph import RemoteSaver
 from tests.graphs.configs import checkpoint, id_of
 from tests.graphs.processes import Processes
@@ -17,6 +21,8 @@ from tests.graphs.writers.lines import (
     Durability,
     Hold,
     Log,
+    Mode,
+    Savers,
     T,
     forks,
     head,
@@ -332,3 +338,55 @@ def test_a_failed_run_goes_on_where_it_was(refusing: RemoteSaver, saver: RemoteS
     state: Log = app.invoke(None, T)  # type: ignore[assignment]
     assert state["log"] == lines("one")
     assert not forks(saver)
+
+
+@pytest.mark.parametrize("look", ["history", "state", "async history", "nothing"])
+@pytest.mark.parametrize("durability", ["sync", "exit"])
+def test_what_a_node_looks_at_is_not_time_travel(
+    refusing: RemoteSaver, saver: RemoteSaver, look: str, durability: Durability
+) -> None:
+    """A run that has read its own checkpoints does not mean to fork from them."""
+    hold = Hold("first")
+    below = line(refusing)
+
+    def node(state: Log, config: RunnableConfig) -> Log:
+        at: RunnableConfig = {"configurable": {**config["configurable"], "checkpoint_ns": ""}}
+        if look == "history":
+            assert list(below.get_state_history(at)) or durability == "exit"
+        elif look == "async history":
+            asyncio.run(_all(below.aget_state_history(at)))
+        elif look == "state":
+            at["configurable"]["checkpoint_id"] = head(saver) if stored(saver) else None
+            below.get_state(at)
+        hold.visit("first", "b")
+        return {"log": ["b"]}
+
+    graph = StateGraph(Log)
+    graph.add_node("node", node)
+    graph.add_edge(START, "node")
+    app = graph.compile(checkpointer=refusing)
+    with held(hold, lambda: app.invoke(said("first"), T, durability=durability)) as first:
+        line(saver).invoke(said("second"), T)
+        before = stored(saver)
+        hold.go.set()
+        with pytest.raises(HeadMoved):
+            first.result()
+    assert stored(saver) == before
+    assert not forks(saver)
+
+
+async def _all(states: AsyncIterator[Any]) -> list[Any]:
+    return [state async for state in states]
+
+
+@pytest.mark.parametrize("mode", ["refuse", "lease"])
+@pytest.mark.parametrize("durability", ["sync", "exit"])
+def test_a_thread_that_is_deleted_stays_deleted(savers: Savers, mode: Mode, durability: Durability) -> None:
+    saver, hold = savers(mode), Hold("first")
+    line(saver).invoke(said("seed"), T)
+    with held(hold, lambda: line(saver, hold).invoke(said("first"), T, durability=durability)) as first:
+        saver.delete_thread("t")
+        hold.go.set()
+        with pytest.raises(HeadMoved if mode == "refuse" else LeaseLost):
+            first.result()
+    assert not stored(saver)

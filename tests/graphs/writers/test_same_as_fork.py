@@ -342,9 +342,12 @@ SCENARIOS = (
 )
 
 
-HOWS = [("invoke", "async"), ("ainvoke", "async"), ("stream", "exit")]
-# What plays the delta channels' moves has its own ways.
-PLAYS = [(scenario, *how) for scenario in SCENARIOS for how in HOWS] + [(delta, "invoke", "async")]
+HOWS: list[tuple[str, Durability]] = [("invoke", "async"), ("ainvoke", "async")]
+PLAYS: list[tuple[Callable[[Play], None], str, Durability]] = [
+    *((scenario, *how) for scenario in SCENARIOS for how in HOWS),
+    *((scenario, "stream", "exit") for scenario in (time_travel, interrupts, subgraph_nodes, failures)),
+    (delta, "invoke", "async"),  # its moves have ways of their own
+]
 
 
 @pytest.mark.parametrize(("scenario", "way", "durability"), PLAYS, ids=lambda one: getattr(one, "__name__", one))

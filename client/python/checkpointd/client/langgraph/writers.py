@@ -213,13 +213,14 @@ def _fence(operation: Operation[Any], lease: Lease | None) -> None:
 
 def _expected_head(run: Run | None, write: Write) -> str | None:
     """The head that a write is to find; None: any."""
-    if write.forks or runs.is_chosen(run, write.on):
+    if write.forks:
         return None
-    if write.puts or run is None:
-        return write.on.checkpoint_id
+    head = None if run is None else run.chain(write.on.thread_id, write.on.checkpoint_ns).head
+    # A node may look at what its run has stored, and does not point the run to it.
+    if write.on.checkpoint_id != head and runs.is_chosen(run, write.on):
+        return None
     # What a task writes belongs to a checkpoint that may not be stored yet, or that this run has gone past.
-    head = run.chain(write.on.thread_id, write.on.checkpoint_ns).head
-    return write.on.checkpoint_id if head is None else head
+    return write.on.checkpoint_id if write.puts or head is None else head
 
 
 def _refused(field: str, value: object, advice: str) -> InvalidRequest:
