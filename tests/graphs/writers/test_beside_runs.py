@@ -12,7 +12,7 @@ from checkpointd.client import NotFound
 from checkpointd.client.langgraph import RemoteSaver
 from tests.graphs.configs import thread
 from tests.graphs.delta import delta_graph
-from tests.graphs.writers.lines import Mode, Savers, T, forks
+from tests.graphs.writers.lines import Durability, Mode, Savers, T, forks
 
 ROUNDS = 15
 _DURABILITIES: list[Durability] = ["sync", "async", "exit"]
