@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.graphs.writers.lines import (
     WAYS,
     Durability,
     Hold,
+    Mode,
     Savers,
     StoredLeases,
     T,
@@ -27,7 +29,7 @@ from tests.graphs.writers.lines import (
     said,
     stored,
 )
-from tests.server_process import eventually
+from tests.server_process import ServerProcess, eventually
 
 
 def test_it_is_renewed_while_a_node_runs(savers: Savers, leases: StoredLeases) -> None:
@@ -121,3 +123,25 @@ def test_a_killed_process_keeps_it_until_the_time_is_over(
         line(impatient).invoke(None, T)
     leases.expire()
     assert line(impatient).invoke(None, T)["log"] == lines("there")
+
+
+@pytest.mark.parametrize("mode", ["refuse", "lease"])
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+def test_a_run_outlasts_the_server(database: str, tenant: str, tmp_path: Path, mode: Mode, way: str) -> None:
+    """Heads and leases are the database's: a server that comes back knows them."""
+    leases, hold = StoredLeases(database, tenant), Hold("first")
+    server = ServerProcess(tmp_path / "first", "--database-url", database)
+    savers = Savers(server, tenant)
+    try:
+        app = line(savers(mode, lease_ttl=LONG, lease_wait=0), hold)
+        with held(hold, lambda: WAYS[way](app, said("first"), T, "async")) as first:
+            server.kill()
+            hold.go.set()
+            server = ServerProcess(tmp_path / "second", "--database-url", database, listen=server.address)
+            first.result()
+        assert log(savers("fork")) == lines("first")
+        assert not forks(savers("fork"))
+        given_back(leases)
+    finally:
+        savers.close()
+        server.stop()
