@@ -117,7 +117,10 @@ class Task:
         for thread in started:
             thread.start()
         for thread in started:
-            thread.join()
+            # The main thread is the one that hears signals, and a wait without an end does not always let it: the
+            # kernel may have given the signal to another thread.
+            while thread.is_alive():
+                thread.join(0.5)
 
 
 class Worker:
