@@ -18,8 +18,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from checkpointd.v1.checkpoints_pb2 import ListCheckpointsRequest
 from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsStub
+from checkpointd.v1.leases_pb2_grpc import LeasesStub
 from tests.messages import put_checkpoint
-from tests.server.wire import UNLIMITED
+from tests.server.leasing import acquire, acquisition
+from tests.server.wire import UNLIMITED, refused
 from tests.server_process import COMMAND, ServerProcess, environment, eventually
 
 ROOT = Path(__file__).parents[2]
@@ -147,6 +149,18 @@ def test_a_call_is_answered_before_it_stops(running: ServerProcess) -> None:
         eventually("it is stopping", lambda: "stopping: " in running.log.read_text())
         assert len(list(call)) > 0  # type: ignore[call-overload]
         assert running.wait() == 0
+
+
+def test_who_waits_for_a_lease_is_sent_elsewhere(running: ServerProcess) -> None:
+    with grpc.insecure_channel(running.address) as channel:
+        acquire(channel, "a")
+        waiting = LeasesStub(channel).AcquireLease.future(acquisition("b", wait=600))
+        acquire(channel, "c", "another thread")  # by now the one before it has come
+        began = time.monotonic()
+        assert running.stop() == 0
+        assert time.monotonic() < began + SOON
+        with refused(grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING"):
+            waiting.result()
 
 
 def test_an_environment_that_was_half_made_is_made_again(tmp_path: Path) -> None:

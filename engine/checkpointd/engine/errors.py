@@ -17,6 +17,7 @@
     ├── DatabaseUnavailable    try again
     ├── DatabaseReadOnly       try again
     ├── DatabaseFull
+    ├── ServerStopping         try again, here or elsewhere
     └── StartupError           the database can't serve as it is; for the person who starts the server
 
 Each but the last stands for one reason of the contract (error_reason.proto).
@@ -225,6 +226,15 @@ class DatabaseFull(EngineError):
 
     def __init__(self) -> None:
         super().__init__("the database has no space left; free some, then send the request again")
+
+
+class ServerStopping(EngineError):
+    """No new calls are taken, and nobody may wait any longer."""
+
+    reason = ErrorReason.ERROR_REASON_SERVER_STOPPING
+
+    def __init__(self) -> None:
+        super().__init__("the server is stopping; try again")
 
 
 class StartupError(EngineError):

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 
 from checkpointd.engine import validate
 from checkpointd.engine.database import Database
-from checkpointd.engine.errors import InvalidField, LeaseHeld, LeaseLost
+from checkpointd.engine.errors import InvalidField, LeaseHeld, LeaseLost, ServerStopping
 from checkpointd.engine.sql import STATEMENTS
 from checkpointd.v1.leases_pb2 import (
     AcquireLeaseRequest,
@@ -32,6 +33,11 @@ class Leases:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._stopping = asyncio.Event()
+
+    def stop_waiting(self) -> None:
+        """Let no call wait any longer for a lease: those that do end with ServerStopping."""
+        self._stopping.set()
 
     async def acquire_lease(self, tenant: str, request: AcquireLeaseRequest) -> AcquireLeaseResponse:
         parameters = _parameters(tenant, request.thread_id, request.holder)
@@ -48,8 +54,7 @@ class Leases:
                 left = end - time.monotonic()
                 if left <= 0:
                     raise LeaseHeld(request.thread_id, holder, remaining)
-                await asyncio.sleep(min(_PAUSE, remaining, left))
-                _end_if_cancelled()
+                await self._pause(min(_PAUSE, remaining, left))
 
     async def renew_lease(self, tenant: str, request: RenewLeaseRequest) -> RenewLeaseResponse:
         parameters = _parameters(tenant, request.thread_id, request.holder)
@@ -68,6 +73,11 @@ class Leases:
         if held is not None and held[0] == request.fencing_token:
             raise LeaseHeld(request.thread_id, held[1], held[3])
         return ReleaseLeaseResponse()
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+            raise ServerStopping
 
     async def _acquire(self, parameters: dict[str, Any]) -> Any:
         # Not in a pipeline: a caller who leaves in the middle of one would leave its connection in a state of its own.

@@ -122,6 +122,7 @@ class Endpoint:
         """Take no new calls, and answer those accepted for as long as the drain timeout."""
         # From here on new calls are answered UNAVAILABLE, which clients retry elsewhere or later.
         self._health.stop()
+        self._engine.leases.stop_waiting()
         await self._guard.close()
         await self._server.stop(self._config.drain_timeout)
         self._supervision.cancel()

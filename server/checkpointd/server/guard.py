@@ -15,6 +15,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from checkpointd.engine import EngineError
+from checkpointd.engine.errors import ServerStopping
 from checkpointd.server.status import Refusal, status_of
 from checkpointd.v1.error_reason_pb2 import ErrorReason
 
@@ -67,10 +68,10 @@ class Guard(grpc.aio.ServerInterceptor):
             await asyncio.sleep(quiet_at - now)
             now = loop.time()
 
-    async def _admit(self, context: Context) -> None:
+    def _admit(self) -> None:
         if self._closed:
             self._last_refused = asyncio.get_running_loop().time()
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is stopping; try again")
+            raise ServerStopping
 
     def _unary(self, handler: Handler) -> Handler:
         # The stubs describe handlers of synchronous servers only.
@@ -79,7 +80,7 @@ class Guard(grpc.aio.ServerInterceptor):
 
         async def guarded(data: bytes, context: Context) -> Message:
             try:
-                await self._admit(context)
+                self._admit()
                 response: Message = await call(self._request(parse, data), context)
             except Exception as error:
                 return await _refuse(context, error)
@@ -93,7 +94,7 @@ class Guard(grpc.aio.ServerInterceptor):
 
         async def guarded(data: bytes, context: Context) -> AsyncIterator[Message]:
             try:
-                await self._admit(context)
+                self._admit()
                 async for response in call(self._request(parse, data), context):
                     yield response
             except Exception as error:

@@ -6,8 +6,8 @@ Checkpoints: putting, getting and listing what a graph saves.
 Every rpc may also fail with:
   * INVALID_ARGUMENT, reason MALFORMED_REQUEST: the bytes are not the request's message.
   * RESOURCE_EXHAUSTED, reason MESSAGE_TOO_LARGE: the request is over the server's limit (`--max-message-size`).
-  * UNAVAILABLE, reason DATABASE_UNAVAILABLE or DATABASE_READ_ONLY, or without a reason when the server can't be
-    reached or is stopping: a write may or may not have been stored; send the same request again after a pause.
+  * UNAVAILABLE, reason DATABASE_UNAVAILABLE, DATABASE_READ_ONLY or SERVER_STOPPING, or without a reason when the server
+    can't be reached: a write may or may not have been stored; send the same request again after a pause.
   * RESOURCE_EXHAUSTED, reason DATABASE_FULL: the database refused the write for want of space.
 
 Every write names its rows, so a request that is sent twice has the same effect as once.

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!checkpointd/v1/error_reason.proto\x12\x0e\x63heckpointd.v1*\xa4\x05\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_INVALID_FIELD\x10\x01\x12\"\n\x1e\x45RROR_REASON_MALFORMED_REQUEST\x10\x02\x12\"\n\x1e\x45RROR_REASON_MESSAGE_TOO_LARGE\x10\x03\x12%\n!ERROR_REASON_CHECKPOINT_NOT_FOUND\x10\x04\x12!\n\x1d\x45RROR_REASON_THREAD_NOT_FOUND\x10\x05\x12\x1e\n\x1a\x45RROR_REASON_THREAD_EXISTS\x10\x06\x12%\n!ERROR_REASON_DATABASE_UNAVAILABLE\x10\x07\x12#\n\x1f\x45RROR_REASON_DATABASE_READ_ONLY\x10\x08\x12\x1e\n\x1a\x45RROR_REASON_DATABASE_FULL\x10\t\x12\x1b\n\x17\x45RROR_REASON_UNEXPECTED\x10\n\x12 \n\x1c\x45RROR_REASON_GRAPH_NOT_FOUND\x10\x0b\x12\x1e\n\x1a\x45RROR_REASON_GRAPH_UNKNOWN\x10\x0c\x12#\n\x1f\x45RROR_REASON_SUBGRAPH_NOT_FOUND\x10\r\x12\x1f\n\x1b\x45RROR_REASON_INVALID_UPDATE\x10\x0e\x12\x1b\n\x17\x45RROR_REASON_NEEDS_CODE\x10\x0f\x12 \n\x1c\x45RROR_REASON_NOTHING_TO_COPY\x10\x10\x12\x1b\n\x17\x45RROR_REASON_HEAD_MOVED\x10\x11\x12\x1b\n\x17\x45RROR_REASON_LEASE_LOST\x10\x12\x12\x1b\n\x17\x45RROR_REASON_LEASE_HELD\x10\x13\x42\x34\n\x12\x64\x65v.checkpointd.v1P\x01Z\x1c\x63heckpointd/v1;checkpointdv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!checkpointd/v1/error_reason.proto\x12\x0e\x63heckpointd.v1*\xc6\x05\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_INVALID_FIELD\x10\x01\x12\"\n\x1e\x45RROR_REASON_MALFORMED_REQUEST\x10\x02\x12\"\n\x1e\x45RROR_REASON_MESSAGE_TOO_LARGE\x10\x03\x12%\n!ERROR_REASON_CHECKPOINT_NOT_FOUND\x10\x04\x12!\n\x1d\x45RROR_REASON_THREAD_NOT_FOUND\x10\x05\x12\x1e\n\x1a\x45RROR_REASON_THREAD_EXISTS\x10\x06\x12%\n!ERROR_REASON_DATABASE_UNAVAILABLE\x10\x07\x12#\n\x1f\x45RROR_REASON_DATABASE_READ_ONLY\x10\x08\x12\x1e\n\x1a\x45RROR_REASON_DATABASE_FULL\x10\t\x12\x1b\n\x17\x45RROR_REASON_UNEXPECTED\x10\n\x12 \n\x1c\x45RROR_REASON_GRAPH_NOT_FOUND\x10\x0b\x12\x1e\n\x1a\x45RROR_REASON_GRAPH_UNKNOWN\x10\x0c\x12#\n\x1f\x45RROR_REASON_SUBGRAPH_NOT_FOUND\x10\r\x12\x1f\n\x1b\x45RROR_REASON_INVALID_UPDATE\x10\x0e\x12\x1b\n\x17\x45RROR_REASON_NEEDS_CODE\x10\x0f\x12 \n\x1c\x45RROR_REASON_NOTHING_TO_COPY\x10\x10\x12\x1b\n\x17\x45RROR_REASON_HEAD_MOVED\x10\x11\x12\x1b\n\x17\x45RROR_REASON_LEASE_LOST\x10\x12\x12\x1b\n\x17\x45RROR_REASON_LEASE_HELD\x10\x13\x12 \n\x1c\x45RROR_REASON_SERVER_STOPPING\x10\x14\x42\x34\n\x12\x64\x65v.checkpointd.v1P\x01Z\x1c\x63heckpointd/v1;checkpointdv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\022dev.checkpointd.v1P\001Z\034checkpointd/v1;checkpointdv1'
   _globals['_ERRORREASON']._serialized_start=54
-  _globals['_ERRORREASON']._serialized_end=730
+  _globals['_ERRORREASON']._serialized_end=764
 # @@protoc_insertion_point(module_scope)

@@ -211,6 +211,16 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
           "metadata": {"thread_id": "t1", "holder": "worker-2", "expires_in_ms": "8200"}
         }
     """
+    ERROR_REASON_SERVER_STOPPING: _ErrorReason.ValueType  # 20
+    """ERROR_REASON_SERVER_STOPPING: the server takes no new calls, and lets nobody wait any longer (AcquireLease). Nothing was
+    done; send the same request again, here or to another server. Sent with UNAVAILABLE.
+        {
+          "code": "UNAVAILABLE",
+          "message": "the server is stopping; try again",
+          "reason": "SERVER_STOPPING",
+          "metadata": {}
+        }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -396,6 +406,16 @@ ABORTED.
       "message": "the lease of thread 't1' is held by 'worker-2'; wait for longer, or try again later",
       "reason": "LEASE_HELD",
       "metadata": {"thread_id": "t1", "holder": "worker-2", "expires_in_ms": "8200"}
+    }
+"""
+ERROR_REASON_SERVER_STOPPING: ErrorReason.ValueType  # 20
+"""ERROR_REASON_SERVER_STOPPING: the server takes no new calls, and lets nobody wait any longer (AcquireLease). Nothing was
+done; send the same request again, here or to another server. Sent with UNAVAILABLE.
+    {
+      "code": "UNAVAILABLE",
+      "message": "the server is stopping; try again",
+      "reason": "SERVER_STOPPING",
+      "metadata": {}
     }
 """
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason
