@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import suppress
 from typing import Any
+from weakref import WeakValueDictionary
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -24,8 +25,12 @@ from checkpointd.v1.leases_pb2 import (
 _LONGEST = 3600.0  # seconds
 _NANOS = 10**9
 
-# Seconds between looks at a lease that somebody else holds; it may be given back through another server.
-_PAUSE = 0.1
+# Seconds between looks at a lease that somebody else holds: the first pause, and what they grow to. What is given back
+# through this server is known at once; through another one it is seen at the next look.
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 1.0
+
+_Key = tuple[str, str]  # tenant, thread_id
 
 
 class Leases:
@@ -33,17 +38,22 @@ class Leases:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._stopping = asyncio.Event()
+        self._stopping = False
+        # What wakes those who wait for a lease; there is one for as long as somebody does.
+        self._bells: WeakValueDictionary[_Key, asyncio.Event] = WeakValueDictionary()
 
     def stop_waiting(self) -> None:
         """Let no call wait any longer for a lease: those that do end with ServerStopping."""
-        self._stopping.set()
+        self._stopping = True
+        for bell in list(self._bells.values()):
+            bell.set()
 
     async def acquire_lease(self, tenant: str, request: AcquireLeaseRequest) -> AcquireLeaseResponse:
         parameters = _parameters(tenant, request.thread_id, request.holder)
         parameters["ttl"] = _ttl(request.ttl)
         wait = _seconds("wait", request.wait, 0.0) if request.HasField("wait") else 0.0
         end = time.monotonic() + wait
+        pause = _FIRST_PAUSE
         while True:
             _end_if_cancelled()
             if row := await self._acquire(parameters):
@@ -54,7 +64,8 @@ class Leases:
                 left = end - time.monotonic()
                 if left <= 0:
                     raise LeaseHeld(request.thread_id, holder, remaining)
-                await self._pause(min(_PAUSE, remaining, left))
+                await self._pause((tenant, request.thread_id), min(pause, remaining, left))
+                pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def renew_lease(self, tenant: str, request: RenewLeaseRequest) -> RenewLeaseResponse:
         parameters = _parameters(tenant, request.thread_id, request.holder)
@@ -69,14 +80,18 @@ class Leases:
         parameters["token"] = _token(request.fencing_token)
         async with self._database.changing() as connection:
             await connection.execute(STATEMENTS["release_lease"].encode(), parameters, prepare=True)
+        if (bell := self._bells.pop((tenant, request.thread_id), None)) is not None:
+            bell.set()
         held = await self._row("read_lease", parameters)
         if held is not None and held[0] == request.fencing_token:
             raise LeaseHeld(request.thread_id, held[1], held[3])
         return ReleaseLeaseResponse()
 
-    async def _pause(self, seconds: float) -> None:
+    async def _pause(self, key: _Key, seconds: float) -> None:
+        bell = self._bells.setdefault(key, asyncio.Event())
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+            await asyncio.wait_for(bell.wait(), seconds)
+        if self._stopping:
             raise ServerStopping
 
     async def _acquire(self, parameters: dict[str, Any]) -> Any:
