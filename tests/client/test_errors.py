@@ -55,6 +55,7 @@ async def test_an_error_is_of_a_kind_and_says_server_reason_and_details(
         (grpc.StatusCode.ABORTED, "HEAD_MOVED", errors.HeadMoved),
         (grpc.StatusCode.ABORTED, "LEASE_LOST", errors.LeaseLost),
         (grpc.StatusCode.ABORTED, "LEASE_HELD", errors.LeaseHeld),
+        (grpc.StatusCode.ABORTED, "ALREADY_WRITTEN", errors.AlreadyWritten),
         (grpc.StatusCode.ABORTED, "", errors.Aborted),
     ],
 )

@@ -22,7 +22,7 @@ from tests.tcp_proxy import postgres_proxy
 
 _AWAY = {(grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE")}
 # The server itself is away, or going: without a reason.
-_GONE = {(grpc.StatusCode.UNAVAILABLE, None)}
+_GONE = {(grpc.StatusCode.UNAVAILABLE, None), (grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING")}
 
 
 @pytest.fixture(scope="module")

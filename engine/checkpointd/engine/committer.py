@@ -14,6 +14,7 @@ from checkpointd.engine.arrays import ConditionRows, Rows
 from checkpointd.engine.batch import Batch, CheckpointKey, Commit
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import (
+    AlreadyWritten,
     DatabaseFull,
     DatabaseReadOnly,
     DatabaseUnavailable,
@@ -166,10 +167,14 @@ async def _store_checked(
             continue
         condition = commits[tenant, thread_id].condition
         assert condition is not None
-        if kind == 1:
-            refused: EngineError = HeadMoved(thread_id, checkpoint_ns, condition.expected_head or "", checkpoint_id)
-        else:
-            refused = LeaseLost(thread_id, condition.token or 0, holder, checkpoint_id)
+        refused: EngineError
+        match kind:
+            case 1:
+                refused = HeadMoved(thread_id, checkpoint_ns, condition.expected_head or "", checkpoint_id)
+            case 2:
+                refused = LeaseLost(thread_id, condition.token or 0, holder, checkpoint_id)
+            case _:
+                refused = AlreadyWritten(thread_id, checkpoint_ns, checkpoint_id)
         refusals[tenant, thread_id] = refused
     return sequences, refusals
 

@@ -13,6 +13,7 @@
     ├── NothingToCopy
     ├── HeadMoved              the precondition does not hold
     ├── LeaseLost              the precondition does not hold
+    ├── AlreadyWritten         the precondition does not hold
     ├── LeaseHeld              somebody else has it
     ├── DatabaseUnavailable    try again
     ├── DatabaseReadOnly       try again
@@ -184,6 +185,21 @@ class LeaseLost(EngineError):
             fencing_token=str(token),
             **({"holder": holder} if holder else {}),
             **({"head": head} if head is not None else {}),
+        )
+
+
+class AlreadyWritten(EngineError):
+    """A write would stay without effect: its task has written something else there."""
+
+    reason = ErrorReason.ERROR_REASON_ALREADY_WRITTEN
+
+    def __init__(self, thread_id: str, checkpoint_ns: str, head: str) -> None:
+        super().__init__(
+            f"a task of thread {thread_id!r}, namespace {checkpoint_ns!r}, has written something else at checkpoint "
+            f"{head!r}; run again from what is there, or name the checkpoint to run it anew",
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            head=head,
         )
 
 

@@ -10,6 +10,7 @@
     ├── Aborted              another writer was first: read again and decide
     │   ├── HeadMoved        the head is not the one that was expected
     │   ├── LeaseLost        the lease has ended: acquire it again, and read again
+    │   ├── AlreadyWritten   another run has written a task's result: read again
     │   └── LeaseHeld        somebody else has the lease: wait, or try later
     ├── Unavailable          the server, or its database, was not there for the whole timeout: try later
     ├── DeadlineExceeded     no answer within the timeout: try later, or allow more time
@@ -140,6 +141,12 @@ class LeaseLost(Aborted):
     """
 
     advice = "run again: that takes the lease anew and reads the thread as it is now"
+
+
+class AlreadyWritten(Aborted):
+    """Another run has written what the same task of this one wrote, and something else; nothing was stored."""
+
+    advice = "run again: that goes on from what is there"
 
 
 class LeaseHeld(Aborted):

@@ -30,6 +30,7 @@ _KINDS: dict[grpc.StatusCode, type[errors.CheckpointdError]] = {
 _KINDS_BY_REASON: dict[str, type[errors.CheckpointdError]] = {
     "MESSAGE_TOO_LARGE": errors.TooLarge,
     "GRAPH_UNKNOWN": errors.GraphUnknown,
+    "ALREADY_WRITTEN": errors.AlreadyWritten,
     "HEAD_MOVED": errors.HeadMoved,
     "LEASE_HELD": errors.LeaseHeld,
     "LEASE_LOST": errors.LeaseLost,

@@ -107,7 +107,19 @@ FOR SHARE
 -- A commit whose rows are all stored, with the same content, is a request that was sent again, whose condition held when it
 -- came first: it is answered as it was then, and nothing is stored of it either.
 WITH condition AS MATERIALIZED (
-    SELECT *, head <> coalesce(expected_head, head) AS moved, token IS NOT NULL AND (token = lease_token) IS NOT TRUE AS lost
+    SELECT *, head <> coalesce(expected_head, head) AS moved, token IS NOT NULL AND (token = lease_token) IS NOT TRUE AS lost,
+        -- A write that would stay without effect: the one who sends it believes that it is what the next checkpoint is made of.
+        expected_head IS NOT NULL AND EXISTS (
+            SELECT FROM unnest(%(writes)s) AS given
+            CROSS JOIN LATERAL (
+                SELECT * FROM checkpointd.writes
+                WHERE tenant = found.tenant AND thread_id = found.thread_id AND checkpoint_ns = given.checkpoint_ns
+                    AND checkpoint_id = given.checkpoint_id AND task_id = given.task_id AND idx = given.idx
+                LIMIT 1
+            ) AS there
+            WHERE given.thread_no = found.thread_no AND given.idx >= 0
+                AND (there.channel, there.encoding, there.data) <> (given.channel, given.encoding, given.data)
+        ) AS written
     FROM (
         SELECT
             given.thread_no, target.tenant, target.thread_id, given.checkpoint_ns, given.expected_head, given.token,
@@ -171,7 +183,7 @@ failed AS MATERIALIZED (
             )
         ) AS repeated
     FROM condition
-    WHERE moved OR lost
+    WHERE moved OR lost OR written
 ),
 locked AS (
     INSERT INTO checkpointd.threads AS thread (tenant, thread_id, seq, graph_hash)
@@ -194,7 +206,7 @@ CROSS JOIN LATERAL (
 ) AS there
 WHERE failed.repeated AND NOT there.hidden
 UNION ALL
-SELECT CASE WHEN lost THEN 2 ELSE 1 END, tenant, thread_id, checkpoint_ns, head, 0, holder
+SELECT CASE WHEN lost THEN 2 WHEN moved THEN 1 ELSE 3 END, tenant, thread_id, checkpoint_ns, head, 0, holder
 FROM failed
 WHERE NOT repeated
 

@@ -88,7 +88,7 @@ class CheckpointsServicer(object):
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
-        * `ABORTED`, reason `HEAD_MOVED` or `LEASE_LOST`: the precondition does not hold. Nothing is stored.
+        * `ABORTED`, reason `HEAD_MOVED`, `LEASE_LOST` or `ALREADY_WRITTEN`: the precondition does not hold. Nothing is stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -100,7 +100,7 @@ class CheckpointsServicer(object):
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an op is empty, or a field of one is empty, too long, or not well
         formed. Nothing is stored.
-        * `ABORTED`, reason `HEAD_MOVED` or `LEASE_LOST`: the precondition does not hold. Nothing is stored.
+        * `ABORTED`, reason `HEAD_MOVED`, `LEASE_LOST` or `ALREADY_WRITTEN`: the precondition does not hold. Nothing is stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -204,7 +204,7 @@ class CheckpointsStub(typing.Generic[_CheckpointsPutCheckpointType, _Checkpoints
 
     Errors:
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
-    * `ABORTED`, reason `HEAD_MOVED` or `LEASE_LOST`: the precondition does not hold. Nothing is stored.
+    * `ABORTED`, reason `HEAD_MOVED`, `LEASE_LOST` or `ALREADY_WRITTEN`: the precondition does not hold. Nothing is stored.
     """
 
     Commit: _CheckpointsCommitType
@@ -213,7 +213,7 @@ class CheckpointsStub(typing.Generic[_CheckpointsPutCheckpointType, _Checkpoints
     Errors:
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an op is empty, or a field of one is empty, too long, or not well
       formed. Nothing is stored.
-    * `ABORTED`, reason `HEAD_MOVED` or `LEASE_LOST`: the precondition does not hold. Nothing is stored.
+    * `ABORTED`, reason `HEAD_MOVED`, `LEASE_LOST` or `ALREADY_WRITTEN`: the precondition does not hold. Nothing is stored.
     """
 
     GetCheckpoint: _CheckpointsGetCheckpointType
@@ -299,7 +299,7 @@ class CheckpointsServicer(metaclass=abc.ABCMeta):
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
-        * `ABORTED`, reason `HEAD_MOVED` or `LEASE_LOST`: the precondition does not hold. Nothing is stored.
+        * `ABORTED`, reason `HEAD_MOVED`, `LEASE_LOST` or `ALREADY_WRITTEN`: the precondition does not hold. Nothing is stored.
         """
 
     @abc.abstractmethod
@@ -313,7 +313,7 @@ class CheckpointsServicer(metaclass=abc.ABCMeta):
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an op is empty, or a field of one is empty, too long, or not well
           formed. Nothing is stored.
-        * `ABORTED`, reason `HEAD_MOVED` or `LEASE_LOST`: the precondition does not hold. Nothing is stored.
+        * `ABORTED`, reason `HEAD_MOVED`, `LEASE_LOST` or `ALREADY_WRITTEN`: the precondition does not hold. Nothing is stored.
         """
 
     @abc.abstractmethod

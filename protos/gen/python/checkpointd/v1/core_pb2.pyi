@@ -417,7 +417,8 @@ class Precondition(google.protobuf.message.Message):
     FENCING_TOKEN_FIELD_NUMBER: builtins.int
     expected_head: builtins.str
     """expected_head is the checkpoint that must be the head of the namespace; empty: there must be none. Absent: any. All
-    that a request writes must then be in one namespace.
+    that a request writes must then be in one namespace. And a write with an idx of 0 or above must not meet another value
+    at its place, which would stay (see Write.idx): ALREADY_WRITTEN.
     """
     fencing_token: builtins.int
     """fencing_token is that of the thread's lease (AcquireLease), which must not have ended, by the database's clock.

@@ -221,6 +221,16 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
           "metadata": {}
         }
     """
+    ERROR_REASON_ALREADY_WRITTEN: _ErrorReason.ValueType  # 21
+    """ERROR_REASON_ALREADY_WRITTEN: a write that expects a head would stay without effect, because its task has written
+    something else at that place: another run was there. Nothing was stored. Sent with ABORTED.
+        {
+          "code": "ABORTED",
+          "message": "a task of thread 't1' has written something else at checkpoint 'c3'; run again from what is there",
+          "reason": "ALREADY_WRITTEN",
+          "metadata": {"thread_id": "t1", "checkpoint_ns": "", "head": "c3"}
+        }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -416,6 +426,16 @@ done; send the same request again, here or to another server. Sent with UNAVAILA
       "message": "the server is stopping; try again",
       "reason": "SERVER_STOPPING",
       "metadata": {}
+    }
+"""
+ERROR_REASON_ALREADY_WRITTEN: ErrorReason.ValueType  # 21
+"""ERROR_REASON_ALREADY_WRITTEN: a write that expects a head would stay without effect, because its task has written
+something else at that place: another run was there. Nothing was stored. Sent with ABORTED.
+    {
+      "code": "ABORTED",
+      "message": "a task of thread 't1' has written something else at checkpoint 'c3'; run again from what is there",
+      "reason": "ALREADY_WRITTEN",
+      "metadata": {"thread_id": "t1", "checkpoint_ns": "", "head": "c3"}
     }
 """
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason
