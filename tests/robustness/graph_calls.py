@@ -25,10 +25,12 @@ from checkpointd.client.langgraph import leases, saver, writers
 from checkpointd.client.rpcs import Operation
 from checkpointd.v1.checkpoints_pb2 import (
     CheckpointPut,
+    CommitRequest,
     GetChannelHistoryRequest,
     GetCheckpointRequest,
     PutCheckpointRequest,
     PutWritesRequest,
+    WritesPut,
 )
 from checkpointd.v1.core_pb2 import Checkpoint, CheckpointTuple, Precondition, Value
 from checkpointd.v1.leases_pb2 import AcquireLeaseRequest, Lease, ReleaseLeaseRequest, RenewLeaseRequest
@@ -123,7 +125,18 @@ class Calls:
             case PutWritesRequest():
                 put = request.put
                 note = self._new(Kind.COMMIT, request.thread_id, put.checkpoint_ns)
-                note.writes += [Write(put.checkpoint_id, put.task_id, one.idx, write_digest(one)) for one in put.writes]
+                note.writes += _writes(put)
+                _demand(note, request.precondition)
+            case CommitRequest():
+                # What a run with a delta channel stores at its end: writes, the checkpoint that follows, and perhaps
+                # one before, all in one namespace.
+                last = request.ops[-1].put_checkpoint
+                note = self._new(Kind.COMMIT, request.thread_id, last.checkpoint_ns)
+                for op in request.ops:
+                    if op.HasField("put_checkpoint"):
+                        note.puts.append(self._put(request.thread_id, op.put_checkpoint))
+                    else:
+                        note.writes += _writes(op.put_writes)
                 _demand(note, request.precondition)
             case GetCheckpointRequest() | GetChannelHistoryRequest():
                 note = self._new(Kind.READ, request.thread_id, request.checkpoint_ns)
@@ -177,6 +190,10 @@ class Calls:
                     has = channel in checkpoint.channel_values
                     value = checkpoint.channel_values[channel] if has else Value()
                     self._values[thread_id, checkpoint_ns, channel, version] = value_digest(value)
+
+
+def _writes(put: WritesPut) -> list[Write]:
+    return [Write(put.checkpoint_id, put.task_id, one.idx, write_digest(one)) for one in put.writes]
 
 
 def _tells(request: object) -> bool:

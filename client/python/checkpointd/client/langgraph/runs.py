@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
@@ -23,6 +23,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 
 from checkpointd.client.errors import DeadlineExceeded
 from checkpointd.client.langgraph.configs import Place
+from checkpointd.v1.checkpoints_pb2 import CommitOp
 
 if TYPE_CHECKING:
     from checkpointd.client.langgraph.leases import Lease
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 # LangGraph's names. Keys with its prefix stay out of metadata, streams and snapshots, and so does ours.
 _RUN = "__pregel_checkpointd_run"
 _RUNTIME = "__pregel_runtime"  # in the config of every running graph, a new object for each
+_DURABILITY = "__pregel_durability"  # when it was said
 _TASK_ID = "__pregel_task_id"  # in that of a task, and so of a graph that runs within another one's node
 
 
@@ -42,7 +44,9 @@ class Run:
 
     def __init__(self, runtime: object) -> None:
         self.runtime = runtime
-        # Checkpoints that the run was pointed to: building on one of them is meant to fork, unless it is the head.
+        # Checkpoints that the run was pointed to, to run them anew. Building on one of them is meant to fork, unless it
+        # is the head.
+        self.named: set[Place] = set()
         self.chosen: set[Place] = set()
         # Namespaces (with an empty checkpoint_id) whose subgraph is replayed from before its first checkpoint.
         self.anew: set[Place] = set()
@@ -71,6 +75,7 @@ class Chain:
 
     def __init__(self) -> None:
         self.head: str | None = None  # None: not known yet
+        self.held = Held()
         self._lock = threading.Lock()
         self._put: Future[None] | None = None
         self._writes: set[Future[None]] = set()
@@ -92,6 +97,30 @@ class Chain:
     def _forget(self, done: Future[None]) -> None:
         with self._lock:
             self._writes.discard(done)
+
+
+class Held:
+    """What a run that saves at its end has to say before its checkpoint, and says with it in one commit.
+
+    LangGraph then puts the writes to delta channels of the whole run on the checkpoint that the run started from (or on
+    one that it makes for them). Stored alone they would be part of what another run makes of that checkpoint.
+    """
+
+    def __init__(self) -> None:
+        self.ops: list[CommitOp] = []
+        self.expected_head: str | None = None  # that of the first op
+        self.saved = False  # whether the run's checkpoint is stored: what comes then belongs to it
+
+    def add(self, op: CommitOp, expected_head: str | None) -> None:
+        """Keep an op for the commit."""
+        if not self.ops:
+            self.expected_head = expected_head
+        self.ops.append(op)
+
+    def take(self) -> list[CommitOp]:
+        """What was kept, which is no longer."""
+        ops, self.ops = self.ops, []
+        return ops
 
 
 class Turn:
@@ -200,27 +229,42 @@ def is_within(thread_id: str) -> bool:
     return task is not None and is_nested(task) and str(task["configurable"].get("thread_id")) == thread_id
 
 
-# Outside of runs, as in LangGraph's `update_state`: the checkpoint that the last read here named.
-_chosen_outside: ContextVar[Place | None] = ContextVar("_chosen_outside", default=None)
+def saves_at_end(config: RunnableConfig) -> bool:
+    """Whether the run stores nothing before its end."""
+    return (config.get("configurable") or {}).get(_DURABILITY) == "exit"
+
+
+class _Named(NamedTuple):
+    """A checkpoint that was asked for by its id, and whether it turned out to be the head."""
+
+    place: Place
+    is_head: bool
+
+
+# Outside of runs, as in LangGraph's `update_state`: what the last read here named.
+_named_outside: ContextVar[_Named | None] = ContextVar("_named_outside", default=None)
 
 
 def choose(run: Run | None, place: Place) -> None:
     """Remember that a checkpoint was asked for by its id."""
     if run is None:
-        _chosen_outside.set(place)
+        _named_outside.set(_Named(place, is_head=False))
     else:
+        run.named.add(place)
         run.chosen.add(place)
+        run.chain(place.thread_id, place.checkpoint_ns).held.saved = False
 
 
 def found_head(run: Run | None, place: Place) -> None:
     """Remember the head of a namespace as it was found; with an empty checkpoint_id there is none."""
     # Who names the head need not fork.
     if run is None:
-        if _chosen_outside.get() == place:
-            _chosen_outside.set(None)
+        if (named := _named_outside.get()) is not None and named.place == place:
+            _named_outside.set(_Named(place, is_head=True))
         return
     run.chosen.discard(place)
     chain = run.chain(place.thread_id, place.checkpoint_ns)
+    chain.held.saved = False
     if chain.head is None:
         chain.head = place.checkpoint_id
 
@@ -228,5 +272,14 @@ def found_head(run: Run | None, place: Place) -> None:
 def is_chosen(run: Run | None, place: Place) -> bool:
     """Whether building on a checkpoint is meant, whatever the head is."""
     if run is None:
-        return bool(place.checkpoint_id) and _chosen_outside.get() == place
+        named = _named_outside.get()
+        return bool(place.checkpoint_id) and named is not None and named.place == place and not named.is_head
     return place in run.chosen if place.checkpoint_id else place in run.anew
+
+
+def is_named(run: Run | None, place: Place) -> bool:
+    """Whether running a checkpoint's tasks anew is meant, whatever they have written."""
+    if run is None:
+        named = _named_outside.get()
+        return named is not None and named.place == place
+    return place in run.named or place in run.chosen

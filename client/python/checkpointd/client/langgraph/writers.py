@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointMetadata
 
+from checkpointd.client import rpcs
 from checkpointd.client.calls import acall, call
 from checkpointd.client.connection import Connection
 from checkpointd.client.errors import InvalidRequest
@@ -23,10 +24,14 @@ from checkpointd.client.langgraph.configs import Place, place_of
 from checkpointd.client.langgraph.leases import Lease, Leases
 from checkpointd.client.langgraph.runs import Run, Turn
 from checkpointd.client.rpcs import Operation
+from checkpointd.v1.checkpoints_pb2 import CommitOp, CommitRequest
 from checkpointd.v1.core_pb2 import CheckpointTuple, Precondition
 
 Mode = Literal["fork", "refuse", "lease"]
 _MODES = ("fork", "refuse", "lease")
+
+# The step of such a checkpoint; that of an input is -1.
+_BEFORE_INPUT = -2
 
 # What the contract allows, in seconds.
 _SHORTEST_TTL, _LONGEST = 1.0, 3600.0
@@ -40,11 +45,17 @@ class Write(NamedTuple):
     on: Place  # the checkpoint that it builds on, or that a task started from
     puts: str = ""  # the id of the checkpoint that it puts; "" for a task's writes
     forks: bool = False  # whether it says itself that it forks
+    begins: bool = False  # whether it is one that LangGraph makes for a new thread, to put a run's writes on
 
     @classmethod
     def of_checkpoint(cls, config: RunnableConfig, place: Place, metadata: CheckpointMetadata) -> Write:
         """That of a checkpoint, put at this place."""
-        return cls(place_of(config), puts=place.checkpoint_id, forks=metadata.get("source") == "fork")
+        return cls(
+            place_of(config),
+            puts=place.checkpoint_id,
+            forks=metadata.get("source") == "fork",
+            begins=metadata.get("step") == _BEFORE_INPUT,
+        )
 
     @classmethod
     def of_task(cls, config: RunnableConfig) -> Write:
@@ -105,25 +116,25 @@ class Writers:
             else:
                 run.chosen.add(Place(found.thread_id, found.checkpoint_ns, found.checkpoint.id))
 
-    def send(self, config: RunnableConfig, operation: Operation[Result], write: Write) -> Result:
-        """Make a call that writes."""
+    def send(self, config: RunnableConfig, operation: Operation[Any], write: Write) -> object:
+        """Make a call that writes, now or with the checkpoint that it belongs to."""
         if not self._checked:
             return call(self._connection, operation)
         with self._turn(config, write) as (run, turn):
             turn.wait(self._connection.timeout)
             with self._lease(run, config, write) as lease:
-                _expect(operation, run, write, lease)
-                return call(self._connection, operation)
+                ready = _ready(config, operation, run, write, lease)
+                return None if ready is None else call(self._connection, ready)
 
-    async def asend(self, config: RunnableConfig, operation: Operation[Result], write: Write) -> Result:
+    async def asend(self, config: RunnableConfig, operation: Operation[Any], write: Write) -> object:
         """As `send`."""
         if not self._checked:
             return await acall(self._connection, operation)
         with self._turn(config, write) as (run, turn):
             await turn.await_(self._connection.timeout)
             async with self._alease(run, config, write) as lease:
-                _expect(operation, run, write, lease)
-                return await acall(self._connection, operation)
+                ready = _ready(config, operation, run, write, lease)
+                return None if ready is None else await acall(self._connection, ready)
 
     def update(self, config: RunnableConfig, operation: Operation[Result]) -> Result:
         """Make a call that reads and writes in one."""
@@ -150,6 +161,7 @@ class Writers:
             yield run, turn
             if write.puts:
                 chain.head = write.puts
+                chain.held.saved = not write.begins
         finally:
             turn.end()
 
@@ -197,12 +209,28 @@ class Writers:
         return lease
 
 
-def _expect(operation: Operation[Any], run: Run | None, write: Write, lease: Lease | None) -> None:
-    """Put into a request what must hold when it is carried out."""
-    expected = _expected_head(run, write)
-    if expected is not None:
-        operation.request.precondition.expected_head = expected
+def _ready(
+    config: RunnableConfig, operation: Operation[Any], run: Run | None, write: Write, lease: Lease | None
+) -> Operation[Any] | None:
+    """The call to make, with what must hold when it is carried out; None: what it stores goes with a later one."""
+    expected_head = _expected_head(run, write)
+    if run is not None and runs.saves_at_end(config):
+        held = run.chain(write.on.thread_id, write.on.checkpoint_ns).held
+        if write.begins:
+            held.add(CommitOp(put_checkpoint=operation.request.put), expected_head)
+            return None
+        if not write.puts and not held.saved:
+            held.add(CommitOp(put_writes=operation.request.put), expected_head)
+            return None
+        if ops := held.take():
+            expected_head = held.expected_head
+            request = CommitRequest(thread_id=operation.request.thread_id, ops=ops)
+            request.ops.add().put_checkpoint.MergeFrom(operation.request.put)
+            operation = rpcs.COMMIT.of(request)
+    if expected_head is not None:
+        operation.request.precondition.expected_head = expected_head
     _fence(operation, lease)
+    return operation
 
 
 def _fence(operation: Operation[Any], lease: Lease | None) -> None:
