@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future, wait
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -100,7 +101,7 @@ class Chain:
 
 
 class Held:
-    """What a run that saves at its end has to say before its checkpoint, and says with it in one commit.
+    """What a run that saves at its end says before its checkpoint, to be stored with it in one commit.
 
     LangGraph then puts the writes to delta channels of the whole run on the checkpoint that the run started from (or on
     one that it makes for them). Stored alone they would be part of what another run makes of that checkpoint.
@@ -110,6 +111,7 @@ class Held:
         self.ops: list[CommitOp] = []
         self.expected_head: str | None = None  # that of the first op
         self.saved = False  # whether the run's checkpoint is stored: what comes then belongs to it
+        self.at_end = False  # whether somebody sees to what is left at the end
 
     def add(self, op: CommitOp, expected_head: str | None) -> None:
         """Keep an op for the commit."""
@@ -178,29 +180,48 @@ def current(config: RunnableConfig) -> Run | None:
 
 
 def at_end(config: RunnableConfig, lease: Lease) -> None:
-    """End a lease when the run that reads with this config ends, after its last write; at the latest when it is let go.
+    """End a lease when the run that reads with this config ends, after its last write, or else is let go.
 
-    What reads is LangGraph's loop, which has a stack of what to do at its end, and to which nothing leads but the
-    frames of this call. A run that was interrupted, or has failed, is let go late: it is in a cycle, or in a traceback.
-    One that fails before its first step, such as over its input, never comes to the end of that stack, but its
-    callbacks hear of it.
+    A run that was interrupted, or has failed, is let go late: it is in a cycle, or in a traceback. One that fails
+    before its first step, such as over its input, never comes to the end of its loop, but its callbacks hear of it.
     """
-    frame = sys._getframe(1)
+    if (loop := _loop_of(config)) is None:
+        return
+    # Last in, first out.
+    if isinstance(loop.stack, AsyncExitStack):
+        loop.stack.push_async_callback(lease.await_)
+    else:
+        loop.stack.callback(lease.wait)
+    loop.stack.callback(lease.end)
+    if (manager := getattr(loop, "manager", None)) is not None:
+        manager.handlers = [*manager.handlers, _AtFailure(lease.end)]
+
+
+def before_end(
+    config: RunnableConfig, act: Callable[[], object], aact: Callable[[], Coroutine[Any, Any, object]]
+) -> bool:
+    """Act, in one of two ways, after the last write of the run that reads with this config. Returns whether it can."""
+    if (loop := _loop_of(config)) is None:
+        return False
+    if isinstance(loop.stack, AsyncExitStack):
+        loop.stack.push_async_callback(aact)
+    else:
+        loop.stack.callback(act)
+    return True
+
+
+def _loop_of(config: RunnableConfig) -> Any:
+    """LangGraph's loop that reads with this config, which has a stack of what to do at its end. Nothing leads to it but
+    the frames of the call."""
+    frame: FrameType | None = sys._getframe(2)
     for _ in range(_FRAMES):
+        if frame is None:
+            break
         loop: Any = frame.f_locals.get("self")
         if getattr(loop, "checkpoint_config", None) is config and hasattr(loop, "stack"):
-            # Last in, first out.
-            if isinstance(loop.stack, AsyncExitStack):
-                loop.stack.push_async_callback(lease.await_)
-            else:
-                loop.stack.callback(lease.wait)
-            loop.stack.callback(lease.end)
-            if (manager := getattr(loop, "manager", None)) is not None:
-                manager.handlers = [*manager.handlers, _AtFailure(lease.end)]
-            return
-        if frame.f_back is None:
-            return
+            return loop
         frame = frame.f_back
+    return None
 
 
 class _AtFailure(BaseCallbackHandler):

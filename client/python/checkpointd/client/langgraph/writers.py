@@ -84,19 +84,50 @@ class Writers:
 
     def begin(self, config: RunnableConfig) -> None:
         """Before a run reads: take the thread's lease if the run has none."""
-        if self._checked and (run := runs.begin(config)) and self._leases is not None:
-            thread_id = place_of(config).thread_id
-            if self._shared(run, config, thread_id) is None:
-                lease = run.leases[thread_id] = self._leases.acquire(thread_id)
-                runs.at_end(config, lease)
+        if not self._checked or (run := runs.begin(config)) is None:
+            return
+        thread_id = place_of(config).thread_id
+        if self._leases is not None and self._shared(run, config, thread_id) is None:
+            lease = run.leases[thread_id] = self._leases.acquire(thread_id)
+            runs.at_end(config, lease)
+        self._hold(run, config)
 
     async def abegin(self, config: RunnableConfig) -> None:
         """As `begin`."""
-        if self._checked and (run := runs.begin(config)) and self._leases is not None:
-            thread_id = place_of(config).thread_id
-            if self._shared(run, config, thread_id) is None:
-                lease = run.leases[thread_id] = await self._leases.aacquire(thread_id)
-                runs.at_end(config, lease)
+        if not self._checked or (run := runs.begin(config)) is None:
+            return
+        thread_id = place_of(config).thread_id
+        if self._leases is not None and self._shared(run, config, thread_id) is None:
+            lease = run.leases[thread_id] = await self._leases.aacquire(thread_id)
+            runs.at_end(config, lease)
+        self._hold(run, config)
+
+    def _hold(self, run: Run, config: RunnableConfig) -> None:
+        """Let what a run that saves at its end writes wait for its checkpoint, or for the very end if there is none."""
+        if not runs.saves_at_end(config):
+            return
+        write = Write(place_of(config))
+        held = run.chain(write.on.thread_id, write.on.checkpoint_ns).held
+
+        def rest(lease: Lease | None) -> Operation[Any] | None:
+            held.at_end = False
+            if not (ops := held.take()):
+                return None
+            operation = rpcs.COMMIT.of(CommitRequest(thread_id=write.on.thread_id, ops=ops))
+            _demand(operation, held.expected_head, lease)
+            return operation
+
+        def send() -> None:
+            with self._lease(run, config, write) as lease:
+                if (operation := rest(lease)) is not None:
+                    call(self._connection, operation)
+
+        async def asend() -> None:
+            async with self._alease(run, config, write) as lease:
+                if (operation := rest(lease)) is not None:
+                    await acall(self._connection, operation)
+
+        held.at_end = held.at_end or runs.before_end(config, send, asend)
 
     def found(self, config: RunnableConfig, checkpoint_id: str) -> None:
         """After a read: the config named this checkpoint, or it is the head; "" if there is none."""
@@ -214,8 +245,8 @@ def _ready(
 ) -> Operation[Any] | None:
     """The call to make, with what must hold when it is carried out; None: what it stores goes with a later one."""
     expected_head = _expected_head(run, write)
-    if run is not None and runs.saves_at_end(config):
-        held = run.chain(write.on.thread_id, write.on.checkpoint_ns).held
+    held = None if run is None else run.chain(write.on.thread_id, write.on.checkpoint_ns).held
+    if held is not None and held.at_end:
         if write.begins:
             held.add(CommitOp(put_checkpoint=operation.request.put), expected_head)
             return None
@@ -227,10 +258,14 @@ def _ready(
             request = CommitRequest(thread_id=operation.request.thread_id, ops=ops)
             request.ops.add().put_checkpoint.MergeFrom(operation.request.put)
             operation = rpcs.COMMIT.of(request)
+    _demand(operation, expected_head, lease)
+    return operation
+
+
+def _demand(operation: Operation[Any], expected_head: str | None, lease: Lease | None) -> None:
     if expected_head is not None:
         operation.request.precondition.expected_head = expected_head
     _fence(operation, lease)
-    return operation
 
 
 def _fence(operation: Operation[Any], lease: Lease | None) -> None:
