@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Any
 
@@ -77,12 +78,11 @@ class Leases:
         timeout = None if connection.timeout is None else wait + connection.timeout
         self._acquiring = connection.with_timeout(timeout)
         self._keeping = connection.with_timeout(ttl)
-        self._reset()
-        os.register_at_fork(after_in_child=_weak(self._reset))
-        atexit.register(_weak(self.close))
+        self.forget()
+        _all.add(self)
 
-    def _reset(self) -> None:
-        """Also in the child of a fork, to which no lease of its parent's belongs."""
+    def forget(self) -> None:
+        """Begin without leases; also in the child of a fork, to which none of its parent's belongs."""
         self._lock = threading.Lock()
         self._held: dict[int, _Held] = {}  # by token
         self._ended: queue.SimpleQueue[_Held] = queue.SimpleQueue()
@@ -199,12 +199,13 @@ def _end(held: _Held, ended: queue.SimpleQueue[_Held]) -> None:
         ended.put(held)
 
 
-def _weak(method: Any) -> Any:
-    """A call of a method that does not keep its object alive."""
-    reference = weakref.WeakMethod(method)
+_all: weakref.WeakSet[Leases] = weakref.WeakSet()
 
-    def act() -> None:
-        if (alive := reference()) is not None:
-            alive()
 
-    return act
+def _each(act: Callable[[Leases], None]) -> None:
+    for leases in list(_all):
+        act(leases)
+
+
+os.register_at_fork(after_in_child=lambda: _each(Leases.forget))
+atexit.register(_each, Leases.close)
