@@ -10,21 +10,21 @@ from tests.robustness.clock import Panel
 _HOURS = 5 * 3600
 
 _CLIENT = """
-import sys, time
+import re, sys, time
 from pathlib import Path
 from tests.robustness.clock import Panel, install
 
 panel = Panel(Path(sys.argv[1]))
 install(panel)
 
-from checkpointd.client import Client, Unavailable, DeadlineExceeded
+from checkpointd.client import Client, Unavailable
 
-began = time.monotonic()
+tried = 0
 try:
-    Client("127.0.0.1:1", timeout=0.5).get_thread(thread_id="t")
-except (Unavailable, DeadlineExceeded):
-    pass
-print(time.time(), time.time_ns(), time.monotonic() - began)
+    Client("127.0.0.1:1", timeout=1).get_thread(thread_id="t")
+except Unavailable as error:
+    tried = int(re.search("([0-9]+) attempts in", str(error))[1])
+print(time.time(), time.time_ns(), tried)
 panel.set("offset", 0)
 print(time.time())
 """
@@ -37,13 +37,13 @@ def test_a_clock_is_set_back(tmp_path: Path) -> None:
     client = subprocess.run(
         [sys.executable, "-c", _CLIENT, str(path)], check=True, capture_output=True, text=True, timeout=60
     )
-    seconds, nanoseconds, spent, mended = map(float, client.stdout.split())
+    seconds, nanoseconds, tried, mended = map(float, client.stdout.split())
     now = time.time()
     assert abs(now - _HOURS - seconds) < 60
     assert abs(now - _HOURS - nanoseconds / 1e9) < 60
     assert abs(now - mended) < 60
-    # Neither at once, nor hours later.
-    assert 0.2 < spent < 30
+    # By the stepped clock every deadline would have passed before the first attempt, or be hours away.
+    assert tried > 1
 
 
 def test_a_panel_counts(tmp_path: Path) -> None:
