@@ -128,10 +128,11 @@ class Calls:
                 note.writes += _writes(put)
                 _demand(note, request.precondition)
             case CommitRequest():
-                # What a run with a delta channel stores at its end: writes, the checkpoint that follows, and perhaps
-                # one before, all in one namespace.
-                last = request.ops[-1].put_checkpoint
-                note = self._new(Kind.COMMIT, request.thread_id, last.checkpoint_ns)
+                # What a run that saves at its end stores there: writes, perhaps with the checkpoint that follows and
+                # with one before, all in one namespace.
+                first = request.ops[0]
+                checkpoint_ns = first.put_checkpoint.checkpoint_ns or first.put_writes.checkpoint_ns
+                note = self._new(Kind.COMMIT, request.thread_id, checkpoint_ns)
                 for op in request.ops:
                     if op.HasField("put_checkpoint"):
                         note.puts.append(self._put(request.thread_id, op.put_checkpoint))
