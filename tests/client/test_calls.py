@@ -108,12 +108,18 @@ OP = checkpoints.CommitOp(put_writes=checkpoints.WritesPut(checkpoint_id="c1", t
         ),
         (
             "prune_threads",
-            {"thread_ids": ["s", "t"], "strategy": threads.PRUNE_STRATEGY_DELETE},
+            {"thread_ids": ["s", "t"], "strategy": threads.PRUNE_STRATEGY_DELETE, "request_id": "r"},
             "PruneThreads",
-            threads.PruneThreadsRequest(thread_ids=["s", "t"], strategy=threads.PRUNE_STRATEGY_DELETE),
+            threads.PruneThreadsRequest(thread_ids=["s", "t"], strategy=threads.PRUNE_STRATEGY_DELETE, request_id="r"),
             3,
         ),
-        ("delete_runs", {"run_ids": ["r"]}, "DeleteRuns", threads.DeleteRunsRequest(run_ids=["r"]), 4),
+        (
+            "delete_runs",
+            {"run_ids": ["r"], "request_id": "r"},
+            "DeleteRuns",
+            threads.DeleteRunsRequest(run_ids=["r"], request_id="r"),
+            4,
+        ),
         (
             "register_graph",
             {"graph_name": "g", "spec": graphs.GraphSpec(per_thread=True)},

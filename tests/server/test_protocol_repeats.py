@@ -31,8 +31,14 @@ _READS = {
     *("GetCheckpoint", "ListCheckpoints", "GetChannelHistory", "GetState", "GetStateHistory"),
     *("GetThread", "ListThreads"),
 }
-# The rpcs whose requests can have names.
-_NAMED = [name for name, method in METHODS.items() if "request_id" in method.input_type.fields_by_name]
+# The rpcs whose requests can have names, but for the one whose threads are those of the runs that it names (see
+# test_runs_are_deleted_once).
+_NAMED = [
+    name
+    for name, method in METHODS.items()
+    if "request_id" in method.input_type.fields_by_name and name != "DeleteRuns"
+]
+_REMOVE = ("DeleteThread", "PruneThreads")  # which need something to remove
 _each_named = pytest.mark.parametrize("rpc", _NAMED)
 
 
@@ -69,6 +75,8 @@ def _named(rpc: str, name: str = "once", thread_id: str = "u") -> Any:
             request = DeleteThreadRequest(thread_id=thread_id)
         case "CopyThread":
             request = CopyThreadRequest(source_thread_id="t", target_thread_id=thread_id)
+        case "PruneThreads":
+            request = PruneThreadsRequest(thread_ids=[thread_id], strategy=PruneStrategy.PRUNE_STRATEGY_DELETE)
         case _:
             raise AssertionError(f"{rpc} is new: say how it is named")
     request.request_id = name
@@ -258,7 +266,7 @@ def test_a_name_on_another_thread_is_no_repeat(channel: grpc.Channel, rpc: str) 
     send(channel, _named(rpc, "once", "new"))
     before = whole(channel)
     try:
-        send(channel, _named(rpc, "once", "new too" if rpc != "DeleteThread" else "u"))
+        send(channel, _named(rpc, "once", "new too" if rpc not in _REMOVE else "u"))
     except grpc.RpcError as error:
         assert error_reason(error) == "INVALID_FIELD"  # type: ignore[arg-type]  # noqa: PT017
         assert whole(channel) == before
@@ -271,7 +279,7 @@ def test_names_are_compared_whole(channel: grpc.Channel, rpc: str) -> None:
     send(channel, _named(rpc, "once", "new"))
     for name in ("Once", "once ", "onc", "öncé", "x" * 64):
         send(channel, DeleteThreadRequest(thread_id="new"))
-        if rpc == "DeleteThread":
+        if rpc in _REMOVE:
             send(channel, put_checkpoint("new", "c"))
         before = whole(channel)
         send(channel, _named(rpc, name, "new"))
@@ -322,3 +330,23 @@ def test_at_once_it_is_carried_out_once(channel: grpc.Channel, second_channel: g
                 config = answers[0].config
                 assert config.checkpoint_id == head_of(channel, f"of {number}")
                 assert not answers[0].HasField("parent_config")
+
+
+def test_runs_are_deleted_once(channel: grpc.Channel) -> None:
+    request = DeleteRunsRequest(run_ids=["r1"], request_id="once")
+    assert send(channel, request).removed_checkpoints == 1
+    send(channel, put_checkpoint("t", "c9", parent="c2", metadata={"run_id": "r1"}))
+    before = everything(channel)
+    send(channel, request)
+    assert everything(channel) == before
+    assert send(channel, DeleteRunsRequest(run_ids=["r1"], request_id="another")).removed_checkpoints == 1
+
+
+def test_a_prune_that_is_repeated_counts_as_it_did_then(channel: grpc.Channel) -> None:
+    keep = PruneStrategy.PRUNE_STRATEGY_KEEP_LATEST
+    request = PruneThreadsRequest(thread_ids=["t", "t", "never"], strategy=keep, request_id="once")
+    assert send(channel, request).removed_checkpoints == 2
+    send(channel, put_checkpoint("t", "c9", parent="c2"))
+    before = everything(channel)
+    assert send(channel, request).removed_checkpoints == 2
+    assert everything(channel) == before

@@ -85,6 +85,8 @@ _LIMITS: dict[str, tuple[int, int] | None] = {
     "CopyThreadRequest.source_thread_id": _THREAD,
     "CopyThreadRequest.target_thread_id": _THREAD,
     "CopyThreadRequest.request_id": _REQUEST,
+    "PruneThreadsRequest.request_id": _REQUEST,
+    "DeleteRunsRequest.request_id": _REQUEST,
     "PruneThreadsRequest.thread_ids": _THREAD,
     "DeleteRunsRequest.run_ids": (1, 255),
 }

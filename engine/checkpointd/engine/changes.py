@@ -12,8 +12,6 @@ from checkpointd.engine.database import Database
 from checkpointd.engine.errors import InvalidField
 from checkpointd.engine.sql import STATEMENTS
 
-_REQUEST_ID_BYTES = 64
-
 Answer = TypeVar("Answer", bound=Message)
 
 
@@ -45,7 +43,7 @@ class Changes:
         Raises InvalidField when the request_id is that of another request on this thread. What `change` raises undoes
         it.
         """
-        validate.text("request_id", request.request_id, _REQUEST_ID_BYTES, 0)
+        validate.request_id(request.request_id)
         parameters = {"tenant": tenant, "target": thread_id, "request_id": request.request_id}
         # Before the change, which may take the request apart.
         digest = _digest(request) if request.request_id else b""

@@ -41,8 +41,8 @@ _CONNECTION_DEFAULTS = {
 class Database:
     """A PostgreSQL database that is ready for use: reachable, new enough, migrated.
 
-    Commits have connections of their own; reads and changes of whole threads share the others, of which changes take a
-    part only, so that none can starve another.
+    Commits have connections of their own; reads, changes of whole threads and leases share the others, of which each
+    but the reads takes a part only, so that none can starve another.
     """
 
     def __init__(self, conninfo: str, *, write_connections: int = 2, read_connections: int = 6) -> None:
@@ -89,7 +89,8 @@ class Database:
                 ) from error
         self._writes = self._pool("writes", self.write_connections)
         self._reads = self._pool("reads", self.read_connections)
-        self._changes = asyncio.Semaphore(max(1, self.read_connections // 3))
+        share = max(1, self.read_connections // 3)
+        self._changes, self._leases = asyncio.Semaphore(share), asyncio.Semaphore(share)
         try:
             await self._writes.open(wait=True, timeout=_OPEN_TIMEOUT)
             await self._reads.open(wait=True, timeout=_OPEN_TIMEOUT)
@@ -134,6 +135,13 @@ class Database:
     async def changing(self) -> AsyncIterator[AsyncConnection]:
         """A connection for a change of a whole thread, which takes time. The driver's errors leave as the engine's."""
         async with self._changes, translated(), self._checked(self._reads) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def leasing(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for a change of a lease, which may wait for a commit. The driver's errors leave as the
+        engine's."""
+        async with self._leases, translated(), self._checked(self._reads) as connection:
             yield connection
 
     @asynccontextmanager
@@ -205,7 +213,7 @@ async def _check_privileges(connection: AsyncConnection) -> None:
     if tables := [name for (name,) in await cursor.fetchall()]:
         raise StartupError(
             f"permission denied: the role {connection.info.user!r} may not use {', '.join(tables)} of the schema "
-            "'checkpointd'; grant it SELECT, INSERT, UPDATE and DELETE on them"
+            "'checkpointd'; grant it SELECT, INSERT, UPDATE and DELETE on the tables, USAGE on the sequence"
         )
 
 

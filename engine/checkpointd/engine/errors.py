@@ -195,8 +195,8 @@ class AlreadyWritten(EngineError):
 
     def __init__(self, thread_id: str, checkpoint_ns: str, head: str) -> None:
         super().__init__(
-            f"a task of thread {thread_id!r}, namespace {checkpoint_ns!r}, has written something else at checkpoint "
-            f"{head!r}; run again from what is there, or name the checkpoint to run it anew",
+            f"a task of thread {thread_id!r}, namespace {checkpoint_ns!r}, has written something else; the head "
+            f"is {head!r}; run again from what is there, or name the checkpoint to run it anew",
             thread_id=thread_id,
             checkpoint_ns=checkpoint_ns,
             head=head,

@@ -58,7 +58,7 @@ class Leases:
             _end_if_cancelled()
             if row := await self._acquire(parameters):
                 return AcquireLeaseResponse(lease=_lease(row))
-            # While it is held it is only looked at.
+            # While it is held it is only looked at: each try makes the holder's commits wait for a moment.
             while (held := await self._row("read_lease", parameters)) is not None:
                 _, holder, _, remaining = held
                 left = end - time.monotonic()
@@ -70,15 +70,17 @@ class Leases:
     async def renew_lease(self, tenant: str, request: RenewLeaseRequest) -> RenewLeaseResponse:
         parameters = _parameters(tenant, request.thread_id, request.holder)
         parameters |= {"token": _token(request.fencing_token), "ttl": _ttl(request.ttl)}
-        if row := await self._row("renew_lease", parameters):
-            return RenewLeaseResponse(lease=_lease(row))
+        async with self._database.leasing() as connection:
+            cursor = await connection.execute(STATEMENTS["renew_lease"].encode(), parameters, prepare=True)
+            if row := await cursor.fetchone():
+                return RenewLeaseResponse(lease=_lease(row))
         held = await self._row("read_lease", parameters)
         raise LeaseLost(request.thread_id, request.fencing_token, held[1] if held else None)
 
     async def release_lease(self, tenant: str, request: ReleaseLeaseRequest) -> ReleaseLeaseResponse:
         parameters = _parameters(tenant, request.thread_id, request.holder)
         parameters["token"] = _token(request.fencing_token)
-        async with self._database.changing() as connection:
+        async with self._database.leasing() as connection:
             await connection.execute(STATEMENTS["release_lease"].encode(), parameters, prepare=True)
         if (bell := self._bells.pop((tenant, request.thread_id), None)) is not None:
             bell.set()
@@ -96,7 +98,7 @@ class Leases:
 
     async def _acquire(self, parameters: dict[str, Any]) -> Any:
         # Not in a pipeline: a caller who leaves in the middle of one would leave its connection in a state of its own.
-        async with self._database.changing() as connection, connection.transaction():
+        async with self._database.leasing() as connection, connection.transaction():
             await connection.execute(STATEMENTS["lock_lease"].encode(), parameters, prepare=True)
             cursor = await connection.execute(STATEMENTS["acquire_lease"].encode(), parameters, prepare=True)
             return await cursor.fetchone()

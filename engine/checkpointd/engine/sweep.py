@@ -39,6 +39,8 @@ class Sweep:
                     _log.info("removed %d writes whose checkpoint never came", removed)
             except EngineError as error:
                 _log.warning("the sweep stops half-way and begins anew later: %s", error)
+            except Exception:
+                _log.exception("the sweep stops half-way and begins anew later")
 
     async def sweep(self, age: float, pause: float = 0.0) -> int:
         """One walk: removes what is older than `age` seconds, with a pause between steps; returns how many writes."""

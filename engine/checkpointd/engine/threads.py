@@ -105,6 +105,7 @@ class Threads:
 
     async def prune_threads(self, tenant: str, request: PruneThreadsRequest) -> PruneThreadsResponse:
         thread_ids = validate.items("thread_ids", request.thread_ids, validate.THREAD_ID_BYTES)
+        validate.request_id(request.request_id)
         match request.strategy:
             case PruneStrategy.PRUNE_STRATEGY_KEEP_LATEST:
                 statement = "prune_thread"
@@ -112,14 +113,18 @@ class Threads:
                 statement = "delete_thread"
             case _:
                 raise InvalidField("strategy", "is none that this server knows; choose KEEP_LATEST or DELETE")
-        removed = [await self._change(statement, tenant=tenant, thread_id=thread_id) for thread_id in thread_ids]
-        return PruneThreadsResponse(removed_checkpoints=sum(removed))
+        return PruneThreadsResponse(
+            removed_checkpoints=sum(
+                [await self._remove(statement, tenant, one, request) for one in dict.fromkeys(thread_ids)]
+            )
+        )
 
     async def delete_runs(self, tenant: str, request: DeleteRunsRequest) -> DeleteRunsResponse:
         run_ids = validate.items("run_ids", request.run_ids, validate.RUN_ID_BYTES)
+        validate.request_id(request.request_id)
         removed = 0
         for (thread_id,) in await self._rows("threads_of_runs", tenant=tenant, run_ids=run_ids):
-            removed += await self._change("delete_runs_of_thread", tenant=tenant, thread_id=thread_id, run_ids=run_ids)
+            removed += await self._remove("delete_runs_of_thread", tenant, thread_id, request, run_ids=run_ids)
         return DeleteRunsResponse(removed_checkpoints=removed)
 
     async def _rows(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
@@ -127,17 +132,27 @@ class Threads:
             await cursor.execute(STATEMENTS[statement].encode(), parameters)
             return await cursor.fetchall()
 
-    async def _change(self, statement: str, **parameters: object) -> int:
-        """Change one thread beside its writers: they wait for the transaction, and it sees all they have committed.
-        Returns how many checkpoints left the lists."""
-        async with self._database.changing() as connection, connection.transaction():
-            cursor = await connection.execute(STATEMENTS["lock_thread"].encode(), parameters)
-            if await cursor.fetchone() is None:
-                return 0
+    async def _remove(
+        self,
+        statement: str,
+        tenant: str,
+        thread_id: str,
+        request: PruneThreadsRequest | DeleteRunsRequest,
+        **more: object,
+    ) -> int:
+        """Remove something of one thread beside its writers: they wait for the transaction, and it sees all they have
+        committed. Returns how many checkpoints left the lists."""
+        parameters = {"tenant": tenant, "thread_id": thread_id, **more}
+
+        async def remove(connection: AsyncConnection) -> PruneThreadsResponse:
             cursor = await connection.execute(STATEMENTS[statement].encode(), parameters)
             row = await cursor.fetchone()
-        assert row is not None
-        return int(row[0])
+            assert row is not None
+            await connection.execute(STATEMENTS["forget_unwritten"].encode(), parameters)
+            return PruneThreadsResponse(removed_checkpoints=row[0])
+
+        answer = await self._changes.make(tenant, thread_id, request, PruneThreadsResponse, remove)
+        return answer.removed_checkpoints
 
 
 def _thread(thread_id: str, created_at: datetime, updated_at: datetime, seq: int) -> Thread:

@@ -20,6 +20,7 @@ VERSION_BYTES = 255
 ENCODING_BYTES = 64
 TIMESTAMP_BYTES = 64
 METADATA_BYTES = 1 << 20
+REQUEST_ID_BYTES = 64
 RUN_ID_BYTES = 255
 NUMBER_DIGITS = 4300  # Python's own limit for integers
 NESTING = 200  # levels
@@ -89,6 +90,11 @@ def precondition(value: Precondition) -> None:
         raise InvalidField(
             "precondition.fencing_token", f"is {value.fencing_token}, which no lease has; see AcquireLease"
         )
+
+
+def request_id(value: str) -> None:
+    """Check the name of a request, which it need not have."""
+    text("request_id", value, REQUEST_ID_BYTES, 0)
 
 
 def checkpoint_put(put: CheckpointPut) -> None:

@@ -137,7 +137,7 @@ class HeadMoved(Aborted):
 class LeaseLost(Aborted):
     """The lease has ended, so that somebody else may write the thread; nothing was stored.
 
-    `metadata` has `holder`, who has the thread now, if anybody has.
+    `metadata` has `holder`, who has the thread now, if anybody has, and of a write `head`, that of its namespace.
     """
 
     advice = "run again: that takes the lease anew and reads the thread as it is now"

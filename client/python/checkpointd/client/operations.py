@@ -58,7 +58,7 @@ def put_writes(
 ) -> Operation[None]:
     """Store what one task wrote, on the checkpoint that it started from, which may come later.
 
-    Raises HeadMoved or LeaseLost when the precondition does not hold.
+    Raises HeadMoved, LeaseLost or AlreadyWritten when the precondition does not hold.
     """
     put = build(
         checkpoints.WritesPut,
@@ -78,8 +78,8 @@ def commit(
 ) -> Operation[list[int]]:
     """Store several checkpoints and writes of one thread, in this order, all or nothing.
 
-    Returns the sequences of the checkpoints put, in the order of their ops. Raises HeadMoved or LeaseLost when the
-    precondition does not hold.
+    Returns the sequences of the checkpoints put, in the order of their ops. Raises HeadMoved, LeaseLost or
+    AlreadyWritten when the precondition does not hold.
     """
     return rpcs.COMMIT.of(build(checkpoints.CommitRequest, thread_id=thread_id, ops=ops, precondition=precondition))
 
@@ -194,14 +194,31 @@ def copy_thread(*, source_thread_id: str, target_thread_id: str, request_id: str
     )
 
 
-def prune_threads(*, thread_ids: Iterable[str], strategy: threads.PruneStrategy.ValueType) -> Operation[int]:
-    """Remove old checkpoints of at most 1000 threads. Returns how many checkpoints this call removed."""
-    return rpcs.PRUNE_THREADS.of(build(threads.PruneThreadsRequest, thread_ids=thread_ids, strategy=strategy))
+def prune_threads(
+    *, thread_ids: Iterable[str], strategy: threads.PruneStrategy.ValueType, request_id: str = ""
+) -> Operation[int]:
+    """Remove old checkpoints of at most 1000 threads. Returns how many checkpoints this call removed.
+
+    The `request_id` is a new one unless it is given.
+    """
+    return rpcs.PRUNE_THREADS.of(
+        build(
+            threads.PruneThreadsRequest,
+            thread_ids=thread_ids,
+            strategy=strategy,
+            request_id=request_id or new_request_id(),
+        )
+    )
 
 
-def delete_runs(*, run_ids: Iterable[str]) -> Operation[int]:
-    """Delete, in all threads, the checkpoints of at most 1000 runs. Returns how many checkpoints this call removed."""
-    return rpcs.DELETE_RUNS.of(build(threads.DeleteRunsRequest, run_ids=run_ids))
+def delete_runs(*, run_ids: Iterable[str], request_id: str = "") -> Operation[int]:
+    """Delete, in all threads, the checkpoints of at most 1000 runs. Returns how many checkpoints this call removed.
+
+    The `request_id` is a new one unless it is given.
+    """
+    return rpcs.DELETE_RUNS.of(
+        build(threads.DeleteRunsRequest, run_ids=run_ids, request_id=request_id or new_request_id())
+    )
 
 
 def register_graph(*, graph_name: str, spec: graphs.GraphSpec) -> Operation[states.RegisterGraphResponse]:

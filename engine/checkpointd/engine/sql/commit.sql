@@ -106,20 +106,25 @@ FOR SHARE
 --
 -- A commit whose rows are all stored, with the same content, is a request that was sent again, whose condition held when it
 -- came first: it is answered as it was then, and nothing is stored of it either.
-WITH condition AS MATERIALIZED (
-    SELECT *, head <> coalesce(expected_head, head) AS moved, token IS NOT NULL AND (token = lease_token) IS NOT TRUE AS lost,
-        -- A write that would stay without effect: the one who sends it believes that it is what the next checkpoint is made of.
-        expected_head IS NOT NULL AND EXISTS (
-            SELECT FROM unnest(%(writes)s) AS given
-            CROSS JOIN LATERAL (
-                SELECT * FROM checkpointd.writes
-                WHERE tenant = found.tenant AND thread_id = found.thread_id AND checkpoint_ns = given.checkpoint_ns
-                    AND checkpoint_id = given.checkpoint_id AND task_id = given.task_id AND idx = given.idx
-                LIMIT 1
-            ) AS there
-            WHERE given.thread_no = found.thread_no AND given.idx >= 0
-                AND (there.channel, there.encoding, there.data) <> (given.channel, given.encoding, given.data)
-        ) AS written
+WITH vain AS MATERIALIZED (
+    -- Threads with a write that would stay without effect: who sends it believes that the next checkpoint is made of it.
+    SELECT DISTINCT given.thread_no
+    FROM unnest(%(writes)s) AS given
+    JOIN unnest(%(threads)s) WITH ORDINALITY AS target (tenant, thread_id, commits, graph_hash, no)
+        ON target.no = given.thread_no
+    CROSS JOIN LATERAL (
+        SELECT * FROM checkpointd.writes
+        WHERE tenant = target.tenant AND thread_id = target.thread_id AND checkpoint_ns = given.checkpoint_ns
+            AND checkpoint_id = given.checkpoint_id AND task_id = given.task_id AND idx = given.idx
+        LIMIT 1
+    ) AS there
+    WHERE given.idx >= 0 AND (there.channel, there.encoding, there.data) <> (given.channel, given.encoding, given.data)
+),
+condition AS MATERIALIZED (
+    SELECT *,
+        head <> coalesce(expected_head, head) AS moved,
+        token IS NOT NULL AND (token = lease_token) IS NOT TRUE AS lost,
+        expected_head IS NOT NULL AND thread_no IN (SELECT thread_no FROM vain) AS written
     FROM (
         SELECT
             given.thread_no, target.tenant, target.thread_id, given.checkpoint_ns, given.expected_head, given.token,
@@ -189,7 +194,8 @@ locked AS (
     INSERT INTO checkpointd.threads AS thread (tenant, thread_id, seq, graph_hash)
     SELECT given.tenant, given.thread_id, given.commits, given.graph_hash
     FROM unnest(%(threads)s) WITH ORDINALITY AS given (tenant, thread_id, commits, graph_hash, no)
-    WHERE given.no NOT IN (SELECT thread_no FROM failed)
+    -- Of one that only asks whether its condition holds nothing is stored.
+    WHERE given.commits > 0 AND given.no NOT IN (SELECT thread_no FROM failed)
     {{one_commit_more}}
 ),
 {{stored}}

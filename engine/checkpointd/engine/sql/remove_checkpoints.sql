@@ -21,7 +21,7 @@ WHERE NOT hidden AND (run_id IS NULL OR run_id <> ALL(%(run_ids)s))
 
 -- name: remove_all_but_kept
 -- Removes the checkpoints of one thread that are not in `kept`, with their writes and with the values that nobody uses
--- any more. Runs after lock_thread in the same transaction. Returns how many listed checkpoints went.
+-- any more. Runs after lock_target in the same transaction. Returns how many listed checkpoints went.
 --
 -- A channel that is stored as changes is rebuilt from ancestors (see the statement `history`). LangGraph names such
 -- channels in metadata.counters_since_delta_snapshot of every checkpoint without a snapshot. `needed` follows each to the

@@ -151,6 +151,7 @@ CREATE TYPE checkpointd.write_row_v1 AS (
 -- What must hold for a thread's commit to be stored (see commit_checked).
 CREATE TYPE checkpointd.condition_row_v1 AS (thread_no integer, checkpoint_ns text, expected_head text, token bigint);
 
+-- One row a request that was named by its caller and carried out. It outlives its thread.
 CREATE TABLE checkpointd.requests (
     tenant text COLLATE "C" NOT NULL,
     thread_id text COLLATE "C" NOT NULL,

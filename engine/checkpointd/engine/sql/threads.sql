@@ -35,16 +35,17 @@ WHERE tenant = %(tenant)s AND starts_with(thread_id, %(prefix)s)
 ORDER BY updated_at DESC, thread_id DESC
 LIMIT %(size)s
 
--- name: lock_thread
--- Waits for the thread's running commits and holds later ones until the transaction ends. No row: there is no thread at
--- this moment, so there is nothing to change, and a change that went on unlocked would meet commits half-way.
-SELECT true FROM checkpointd.threads WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s FOR UPDATE
-
 -- name: lock_target
--- As lock_thread, for the thread that a copy will make: a new row stays only if the copy is made.
+-- Waits for the thread's running commits and holds later ones until the transaction ends. Also of a thread that does not
+-- exist: a change that went on unlocked would meet its first commit half-way. A new row stays only if the change makes the
+-- thread.
 INSERT INTO checkpointd.threads AS thread (tenant, thread_id, seq)
 VALUES (%(tenant)s, %(target)s, 0)
 ON CONFLICT (tenant, thread_id) DO UPDATE SET seq = thread.seq
+
+-- name: forget_unwritten
+-- Takes the row away again that was made for its lock only.
+DELETE FROM checkpointd.threads WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s AND seq = 0
 
 -- name: delete_thread
 -- Returns how many listed checkpoints went.

@@ -24,11 +24,12 @@ from checkpointd.client import operations
 from checkpointd.client.calls import acall, call
 from checkpointd.client.connection import Connection
 from checkpointd.client.errors import Aborted, CheckpointdError, ClientClosed
+from checkpointd.client.rpcs import Operation
 from checkpointd.v1.leases_pb2 import Lease as Given
 
 _log = logging.getLogger("checkpointd.client")
 
-# Seconds that closing, or a run's end, waits for leases to be given back. They end by themselves too.
+# Seconds that closing, or a run's end, takes at most to give leases back. They end by themselves too.
 _GIVE_BACK = 5.0
 
 
@@ -47,24 +48,25 @@ class _Held:
 
 
 class Lease:
-    """The right to write a thread, until it is ended or nobody refers to it any more."""
+    """The right to write a thread, until it is given back or nobody refers to it any more."""
 
-    def __init__(self, held: _Held, ended: queue.SimpleQueue[_Held]) -> None:
+    def __init__(self, leases: Leases, held: _Held) -> None:
         self.token = held.token
+        self._leases = leases
         self._held = held
         # Called in any thread at any moment, so it takes no lock: a SimpleQueue is made for that.
-        self.end = weakref.finalize(self, _end, held, ended)
+        self.end = weakref.finalize(self, _end, held, leases.ended)
         self.end.atexit = False
 
-    def wait(self) -> None:
-        """After the end: wait until others may have it, so that who hears of the end does not find it held."""
-        if self._held.process == os.getpid():
-            wait([self._held.given_back], _GIVE_BACK)
+    def give_back(self) -> None:
+        """End it now, so that who hears of the run's end finds it free."""
+        if self.end.detach() and self._held.process == os.getpid():
+            self._leases.give_back(self._held)
 
-    async def await_(self) -> None:
-        """As `wait`."""
-        if self._held.process == os.getpid():
-            await asyncio.wait([asyncio.wrap_future(self._held.given_back)], timeout=_GIVE_BACK)
+    async def agive_back(self) -> None:
+        """As `give_back`."""
+        if self.end.detach() and self._held.process == os.getpid():
+            await self._leases.agive_back(self._held)
 
 
 class Leases:
@@ -78,6 +80,7 @@ class Leases:
         timeout = None if connection.timeout is None else wait + connection.timeout
         self._acquiring = connection.with_timeout(timeout)
         self._keeping = connection.with_timeout(ttl)
+        self._releasing = connection.with_timeout(_GIVE_BACK)
         self.forget()
         _all.add(self)
 
@@ -85,7 +88,7 @@ class Leases:
         """Begin without leases; also in the child of a fork, to which none of its parent's belongs."""
         self._lock = threading.Lock()
         self._held: dict[int, _Held] = {}  # by token
-        self._ended: queue.SimpleQueue[_Held] = queue.SimpleQueue()
+        self.ended: queue.SimpleQueue[_Held] = queue.SimpleQueue()
         self._keeper: threading.Thread | None = None
 
     def live(self, thread_id: str) -> Lease | None:
@@ -108,18 +111,47 @@ class Leases:
         if before := self._giving_back(thread_id):
             await asyncio.wait([asyncio.wrap_future(future) for future in before], timeout=self._ttl)
         operation, holder, began = self._acquire(thread_id)
-        return self._keep(thread_id, holder, await acall(self._acquiring, operation), began)
+        acquiring = asyncio.ensure_future(acall(self._acquiring, operation))
+        try:
+            given = await asyncio.shield(acquiring)
+        except asyncio.CancelledError:
+            # The server may be giving it at this very moment. Then it is given back; as a Lease that nobody has.
+            acquiring.add_done_callback(
+                lambda done: (
+                    None
+                    if done.cancelled() or done.exception()
+                    else self._keep(thread_id, holder, done.result(), began).end()
+                )
+            )
+            raise
+        return self._keep(thread_id, holder, given, began)
+
+    def give_back(self, held: _Held) -> None:
+        """Release a lease; should that fail, it ends by itself."""
+        held.ended = True
+        with contextlib.suppress(CheckpointdError):
+            call(self._releasing, _release(held))
+        self._forget(held)
+
+    async def agive_back(self, held: _Held) -> None:
+        """As `give_back`."""
+        held.ended = True
+        try:
+            with contextlib.suppress(CheckpointdError):
+                await acall(self._releasing, _release(held))
+        finally:
+            self._forget(held)
 
     def close(self) -> None:
         """Give all leases back, and take no more."""
         with self._lock:
             held, keeper = list(self._held.values()), self._keeper
         for one in held:
-            self._ended.put(one)
+            self.ended.put(one)
         if keeper is not None and keeper is not threading.current_thread():
             keeper.join(_GIVE_BACK)
-        self._acquiring.close()
-        self._keeping.close()
+        for connection in (self._acquiring, self._keeping, self._releasing):
+            connection.close()
 
     def _acquire(self, thread_id: str) -> tuple[Any, str, float]:
         holder = f"{socket.gethostname()[:128]}:{os.getpid()}:{secrets.token_hex(16)}"
@@ -133,7 +165,7 @@ class Leases:
 
     def _keep(self, thread_id: str, holder: str, given: Given, began: float) -> Lease:
         held = _Held(thread_id, holder, given.fencing_token, began + self._ttl / 3)
-        lease = Lease(held, self._ended)
+        lease = Lease(self, held)
         held.lease = weakref.ref(lease)
         with self._lock:
             self._held[held.token] = held
@@ -150,10 +182,12 @@ class Leases:
                 if due is None:
                     self._keeper = None
                     return
-            try:
-                self._give_back(self._ended.get(timeout=max(0.0, due - time.monotonic())))
-            except queue.Empty:
-                self._renew_due()
+            # First, or runs that keep ending would leave no time for those that go on.
+            self._renew_due()
+            with contextlib.suppress(queue.Empty):
+                held = self.ended.get(timeout=max(0.0, due - time.monotonic()))
+                if held.token in self._held:
+                    self.give_back(held)
 
     def _renew_due(self) -> None:
         now = time.monotonic()
@@ -177,19 +211,15 @@ class Leases:
         except CheckpointdError as error:
             _log.warning("a lease could not be renewed, and is tried again: %s", error)
 
-    def _give_back(self, held: _Held) -> None:
-        if held.token not in self._held:
-            return
-        operation = operations.release_lease(thread_id=held.thread_id, holder=held.holder, fencing_token=held.token)
-        with contextlib.suppress(CheckpointdError):  # it ends by itself
-            call(self._keeping, operation)
-        self._forget(held)
-
     def _forget(self, held: _Held) -> None:
         with self._lock:
             self._held.pop(held.token, None)
         if not held.given_back.done():
             held.given_back.set_result(None)
+
+
+def _release(held: _Held) -> Operation[None]:
+    return operations.release_lease(thread_id=held.thread_id, holder=held.holder, fencing_token=held.token)
 
 
 def _end(held: _Held, ended: queue.SimpleQueue[_Held]) -> None:

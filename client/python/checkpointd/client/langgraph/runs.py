@@ -36,6 +36,10 @@ _DURABILITY = "__pregel_durability"  # when it was said
 _TASK_ID = "__pregel_task_id"  # in that of a task, and so of a graph that runs within another one's node
 
 
+# What one commit is filled with, well below what the contract and a server take. What is more goes by itself.
+_MOST_OPS = 900
+_MOST_BYTES = 8 << 20
+
 # How far up the frames of a call the loop is looked for; it is two above in the releases that were seen.
 _FRAMES = 6
 
@@ -76,7 +80,7 @@ class Chain:
 
     def __init__(self) -> None:
         self.head: str | None = None  # None: not known yet
-        self.held = Held()
+        self.postponed = Postponed()
         self._lock = threading.Lock()
         self._put: Future[None] | None = None
         self._writes: set[Future[None]] = set()
@@ -100,7 +104,7 @@ class Chain:
             self._writes.discard(done)
 
 
-class Held:
+class Postponed:
     """What a run that saves at its end says before its checkpoint, to be stored with it in one commit.
 
     LangGraph then puts the writes to delta channels of the whole run on the checkpoint that the run started from (or on
@@ -112,16 +116,21 @@ class Held:
         self.expected_head: str | None = None  # that of the first op
         self.saved = False  # whether the run's checkpoint is stored: what comes then belongs to it
         self.at_end = False  # whether somebody sees to what is left at the end
+        self._bytes = 0
 
-    def add(self, op: CommitOp, expected_head: str | None) -> None:
-        """Keep an op for the commit."""
+    def add(self, op: CommitOp, expected_head: str | None) -> bool:
+        """Keep an op for the commit, unless that is full."""
+        self._bytes += op.ByteSize()
+        if len(self.ops) >= _MOST_OPS or self._bytes > _MOST_BYTES:
+            return False
         if not self.ops:
             self.expected_head = expected_head
         self.ops.append(op)
+        return True
 
     def take(self) -> list[CommitOp]:
         """What was kept, which is no longer."""
-        ops, self.ops = self.ops, []
+        ops, self.ops, self._bytes = self.ops, [], 0
         return ops
 
 
@@ -187,12 +196,10 @@ def at_end(config: RunnableConfig, lease: Lease) -> None:
     """
     if (loop := _loop_of(config)) is None:
         return
-    # Last in, first out.
     if isinstance(loop.stack, AsyncExitStack):
-        loop.stack.push_async_callback(lease.await_)
+        loop.stack.push_async_callback(lease.agive_back)
     else:
-        loop.stack.callback(lease.wait)
-    loop.stack.callback(lease.end)
+        loop.stack.callback(lease.give_back)
     if (manager := getattr(loop, "manager", None)) is not None:
         manager.handlers = [*manager.handlers, _AtFailure(lease.end)]
 
@@ -273,7 +280,7 @@ def choose(run: Run | None, place: Place) -> None:
     else:
         run.named.add(place)
         run.chosen.add(place)
-        run.chain(place.thread_id, place.checkpoint_ns).held.saved = False
+        run.chain(place.thread_id, place.checkpoint_ns).postponed.saved = False
 
 
 def found_head(run: Run | None, place: Place) -> None:
@@ -285,7 +292,7 @@ def found_head(run: Run | None, place: Place) -> None:
         return
     run.chosen.discard(place)
     chain = run.chain(place.thread_id, place.checkpoint_ns)
-    chain.held.saved = False
+    chain.postponed.saved = False
     if chain.head is None:
         chain.head = place.checkpoint_id
 

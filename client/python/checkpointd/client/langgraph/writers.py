@@ -107,14 +107,14 @@ class Writers:
         if not runs.saves_at_end(config):
             return
         write = Write(place_of(config))
-        held = run.chain(write.on.thread_id, write.on.checkpoint_ns).held
+        postponed = run.chain(write.on.thread_id, write.on.checkpoint_ns).postponed
 
         def rest(lease: Lease | None) -> Operation[Any] | None:
-            held.at_end = False
-            if not (ops := held.take()):
+            postponed.at_end = False
+            if not (ops := postponed.take()):
                 return None
             operation = rpcs.COMMIT.of(CommitRequest(thread_id=write.on.thread_id, ops=ops))
-            _demand(operation, held.expected_head, lease)
+            _demand(operation, postponed.expected_head, lease)
             return operation
 
         def send() -> None:
@@ -127,7 +127,7 @@ class Writers:
                 if (operation := rest(lease)) is not None:
                     await acall(self._connection, operation)
 
-        held.at_end = held.at_end or runs.before_end(config, send, asend)
+        postponed.at_end = postponed.at_end or runs.before_end(config, send, asend)
 
     def found(self, config: RunnableConfig, checkpoint_id: str) -> None:
         """After a read: the config named this checkpoint, or it is the head; "" if there is none."""
@@ -154,7 +154,7 @@ class Writers:
         with self._turn(config, write) as (run, turn):
             turn.wait(self._connection.timeout)
             with self._lease(run, config, write) as lease:
-                ready = _ready(config, operation, run, write, lease)
+                ready = _ready(operation, run, write, lease)
                 return None if ready is None else call(self._connection, ready)
 
     async def asend(self, config: RunnableConfig, operation: Operation[Any], write: Write) -> object:
@@ -164,7 +164,7 @@ class Writers:
         with self._turn(config, write) as (run, turn):
             await turn.await_(self._connection.timeout)
             async with self._alease(run, config, write) as lease:
-                ready = _ready(config, operation, run, write, lease)
+                ready = _ready(operation, run, write, lease)
                 return None if ready is None else await acall(self._connection, ready)
 
     def update(self, config: RunnableConfig, operation: Operation[Result]) -> Result:
@@ -192,7 +192,7 @@ class Writers:
             yield run, turn
             if write.puts:
                 chain.head = write.puts
-                chain.held.saved = not write.begins
+                chain.postponed.saved = not write.begins
         finally:
             turn.end()
 
@@ -208,8 +208,7 @@ class Writers:
             try:
                 yield lease
             finally:
-                lease.end()
-                lease.wait()
+                lease.give_back()
 
     @asynccontextmanager
     async def _alease(self, run: Run | None, config: RunnableConfig, write: Write) -> AsyncIterator[Lease | None]:
@@ -223,8 +222,7 @@ class Writers:
             try:
                 yield lease
             finally:
-                lease.end()
-                await lease.await_()
+                await lease.agive_back()
 
     def _shared(self, run: Run | None, config: RunnableConfig, thread_id: str) -> Lease | None:
         """The lease that the run has, or the run around it."""
@@ -240,23 +238,24 @@ class Writers:
         return lease
 
 
-def _ready(
-    config: RunnableConfig, operation: Operation[Any], run: Run | None, write: Write, lease: Lease | None
-) -> Operation[Any] | None:
+def _ready(operation: Operation[Any], run: Run | None, write: Write, lease: Lease | None) -> Operation[Any] | None:
     """The call to make, with what must hold when it is carried out; None: what it stores goes with a later one."""
     expected_head = _expected_head(run, write)
-    held = None if run is None else run.chain(write.on.thread_id, write.on.checkpoint_ns).held
-    if held is not None and held.at_end:
+    postponed = None if run is None else run.chain(write.on.thread_id, write.on.checkpoint_ns).postponed
+    if postponed is not None and postponed.at_end:
+        put = operation.request.put
         if write.begins:
-            held.add(CommitOp(put_checkpoint=operation.request.put), expected_head)
+            op = CommitOp(put_checkpoint=put)
+        elif not write.puts and not postponed.saved:
+            op = CommitOp(put_writes=put)
+        else:
+            op = None
+        if op is not None and postponed.add(op, expected_head):
             return None
-        if not write.puts and not held.saved:
-            held.add(CommitOp(put_writes=operation.request.put), expected_head)
-            return None
-        if ops := held.take():
-            expected_head = held.expected_head
+        if op is None and (ops := postponed.take()):
+            expected_head = postponed.expected_head
             request = CommitRequest(thread_id=operation.request.thread_id, ops=ops)
-            request.ops.add().put_checkpoint.MergeFrom(operation.request.put)
+            request.ops.add().put_checkpoint.MergeFrom(put)
             operation = rpcs.COMMIT.of(request)
     _demand(operation, expected_head, lease)
     return operation
@@ -276,7 +275,7 @@ def _fence(operation: Operation[Any], lease: Lease | None) -> None:
 
 def _expected_head(run: Run | None, write: Write) -> str | None:
     """The head that a write is to find; None: any."""
-    if write.forks:
+    if write.forks or (not write.puts and runs.is_named(run, write.on)):
         return None
     head = None if run is None else run.chain(write.on.thread_id, write.on.checkpoint_ns).head
     # A node may look at what its run has stored, and does not point the run to it.

@@ -406,9 +406,9 @@ Global___CheckpointTuple: typing_extensions.TypeAlias = CheckpointTuple
 
 @typing.final
 class Precondition(google.protobuf.message.Message):
-    """Precondition says what must hold when a write is committed, or nothing is stored: ABORTED, reason LEASE_LOST or
-    HEAD_MOVED, and the first of them when both fail. Both tell the head. A request that was stored before, and is sent again
-    with the same content, is answered as it was then, whatever has happened since.
+    """Precondition says what must hold when a write is committed, or nothing is stored: ABORTED, reason LEASE_LOST, HEAD_MOVED
+    or ALREADY_WRITTEN, and the first of them when several fail. All tell the head. A request that was stored before, and is
+    sent again with the same content, is answered as it was then, as long as what it stored is still there.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor

@@ -226,7 +226,8 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     something else at that place: another run was there. Nothing was stored. Sent with ABORTED.
         {
           "code": "ABORTED",
-          "message": "a task of thread 't1' has written something else at checkpoint 'c3'; run again from what is there",
+          "message": "a task of thread 't1', namespace '', has written something else; the head is 'c3'; run again
+                      from what is there, or name the checkpoint to run it anew",
           "reason": "ALREADY_WRITTEN",
           "metadata": {"thread_id": "t1", "checkpoint_ns": "", "head": "c3"}
         }
@@ -433,7 +434,8 @@ ERROR_REASON_ALREADY_WRITTEN: ErrorReason.ValueType  # 21
 something else at that place: another run was there. Nothing was stored. Sent with ABORTED.
     {
       "code": "ABORTED",
-      "message": "a task of thread 't1' has written something else at checkpoint 'c3'; run again from what is there",
+      "message": "a task of thread 't1', namespace '', has written something else; the head is 'c3'; run again
+                  from what is there, or name the checkpoint to run it anew",
       "reason": "ALREADY_WRITTEN",
       "metadata": {"thread_id": "t1", "checkpoint_ns": "", "head": "c3"}
     }

@@ -308,8 +308,13 @@ class PruneThreadsRequest(google.protobuf.message.Message):
 
     THREAD_IDS_FIELD_NUMBER: builtins.int
     STRATEGY_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     strategy: Global___PruneStrategy.ValueType
     """strategy is what to leave. Required."""
+    request_id: builtins.str
+    """request_id, when not empty, names this request: see UpdateStateRequest. A repeat that comes late prunes only threads
+    that this request has not pruned yet, and counts the others as it did then.
+    """
     @property
     def thread_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """thread_ids are the threads, at most 1000. None changes nothing."""
@@ -319,8 +324,9 @@ class PruneThreadsRequest(google.protobuf.message.Message):
         *,
         thread_ids: collections.abc.Iterable[builtins.str] | None = ...,
         strategy: Global___PruneStrategy.ValueType = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["strategy", b"strategy", "thread_ids", b"thread_ids"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["request_id", b"request_id", "strategy", b"strategy", "thread_ids", b"thread_ids"]) -> None: ...
 
 Global___PruneThreadsRequest: typing_extensions.TypeAlias = PruneThreadsRequest
 
@@ -345,6 +351,11 @@ class DeleteRunsRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     RUN_IDS_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """request_id, when not empty, names this request: see UpdateStateRequest. A repeat that comes late changes only threads
+    that this request has not changed yet.
+    """
     @property
     def run_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """run_ids are the runs, at most 1000 of 1 to 255 bytes each. None changes nothing."""
@@ -353,8 +364,9 @@ class DeleteRunsRequest(google.protobuf.message.Message):
         self,
         *,
         run_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["run_ids", b"run_ids"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["request_id", b"request_id", "run_ids", b"run_ids"]) -> None: ...
 
 Global___DeleteRunsRequest: typing_extensions.TypeAlias = DeleteRunsRequest
 

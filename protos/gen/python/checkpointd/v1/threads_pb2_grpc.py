@@ -120,7 +120,7 @@ class ThreadsServicer(object):
 
     def PruneThreads(self, request, context):
         """PruneThreads removes old checkpoints of the threads named. Each thread is pruned in a transaction of its own;
-        threads that do not exist are passed over. It may be sent twice; the answer counts what this request removed.
+        threads that do not exist are passed over.
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is not well formed, there are more than 1000, or the strategy
@@ -133,8 +133,7 @@ class ThreadsServicer(object):
     def DeleteRuns(self, request, context):
         """DeleteRuns deletes, in all threads of the tenant, the checkpoints whose metadata has one of these `run_id`s, with
         their writes and the values that no other checkpoint uses. What a remaining checkpoint's channel history needs
-        stays, hidden. Each thread is changed in a transaction of its own. It may be sent twice; the answer counts what this
-        request removed.
+        stays, hidden. Each thread is changed in a transaction of its own.
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is not well formed, or there are more than 1000.

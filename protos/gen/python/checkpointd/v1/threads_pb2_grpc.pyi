@@ -220,7 +220,7 @@ class ThreadsStub(typing.Generic[_ThreadsGetThreadType, _ThreadsListThreadsType,
 
     PruneThreads: _ThreadsPruneThreadsType
     """PruneThreads removes old checkpoints of the threads named. Each thread is pruned in a transaction of its own;
-    threads that do not exist are passed over. It may be sent twice; the answer counts what this request removed.
+    threads that do not exist are passed over.
 
     Errors:
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is not well formed, there are more than 1000, or the strategy
@@ -230,8 +230,7 @@ class ThreadsStub(typing.Generic[_ThreadsGetThreadType, _ThreadsListThreadsType,
     DeleteRuns: _ThreadsDeleteRunsType
     """DeleteRuns deletes, in all threads of the tenant, the checkpoints whose metadata has one of these `run_id`s, with
     their writes and the values that no other checkpoint uses. What a remaining checkpoint's channel history needs
-    stays, hidden. Each thread is changed in a transaction of its own. It may be sent twice; the answer counts what this
-    request removed.
+    stays, hidden. Each thread is changed in a transaction of its own.
 
     Errors:
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is not well formed, or there are more than 1000.
@@ -329,7 +328,7 @@ class ThreadsServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[checkpointd.v1.threads_pb2.PruneThreadsResponse, collections.abc.Awaitable[checkpointd.v1.threads_pb2.PruneThreadsResponse]]:
         """PruneThreads removes old checkpoints of the threads named. Each thread is pruned in a transaction of its own;
-        threads that do not exist are passed over. It may be sent twice; the answer counts what this request removed.
+        threads that do not exist are passed over.
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is not well formed, there are more than 1000, or the strategy
@@ -344,8 +343,7 @@ class ThreadsServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[checkpointd.v1.threads_pb2.DeleteRunsResponse, collections.abc.Awaitable[checkpointd.v1.threads_pb2.DeleteRunsResponse]]:
         """DeleteRuns deletes, in all threads of the tenant, the checkpoints whose metadata has one of these `run_id`s, with
         their writes and the values that no other checkpoint uses. What a remaining checkpoint's channel history needs
-        stays, hidden. Each thread is changed in a transaction of its own. It may be sent twice; the answer counts what this
-        request removed.
+        stays, hidden. Each thread is changed in a transaction of its own.
 
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is not well formed, or there are more than 1000.
