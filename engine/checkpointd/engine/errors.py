@@ -196,7 +196,7 @@ class AlreadyWritten(EngineError):
     def __init__(self, thread_id: str, checkpoint_ns: str, head: str) -> None:
         super().__init__(
             f"a task of thread {thread_id!r}, namespace {checkpoint_ns!r}, has written something else; the head "
-            f"is {head!r}; run again from what is there, or name the checkpoint to run it anew",
+            f"is {head!r}; run again from what is there",
             thread_id=thread_id,
             checkpoint_ns=checkpoint_ns,
             head=head,

@@ -88,7 +88,7 @@ class Leases:
         """Begin without leases; also in the child of a fork, to which none of its parent's belongs."""
         self._lock = threading.Lock()
         self._held: dict[int, _Held] = {}  # by token
-        self.ended: queue.SimpleQueue[_Held] = queue.SimpleQueue()
+        self.ended: queue.SimpleQueue[_Held | None] = queue.SimpleQueue()
         self._keeper: threading.Thread | None = None
 
     def live(self, thread_id: str) -> Lease | None:
@@ -146,7 +146,7 @@ class Leases:
         """Give all leases back, and take no more."""
         with self._lock:
             held, keeper = list(self._held.values()), self._keeper
-        for one in held:
+        for one in (*held, None):  # the last one only wakes the keeper
             self.ended.put(one)
         if keeper is not None and keeper is not threading.current_thread():
             keeper.join(_GIVE_BACK)
@@ -186,7 +186,7 @@ class Leases:
             self._renew_due()
             with contextlib.suppress(queue.Empty):
                 held = self.ended.get(timeout=max(0.0, due - time.monotonic()))
-                if held.token in self._held:
+                if held is not None and held.token in self._held:
                     self.give_back(held)
 
     def _renew_due(self) -> None:
@@ -222,7 +222,7 @@ def _release(held: _Held) -> Operation[None]:
     return operations.release_lease(thread_id=held.thread_id, holder=held.holder, fencing_token=held.token)
 
 
-def _end(held: _Held, ended: queue.SimpleQueue[_Held]) -> None:
+def _end(held: _Held, ended: queue.SimpleQueue[_Held | None]) -> None:
     # In the child of a fork it is still its parent's.
     if held.process == os.getpid():
         held.ended = True

@@ -49,9 +49,7 @@ class Run:
 
     def __init__(self, runtime: object) -> None:
         self.runtime = runtime
-        # Checkpoints that the run was pointed to, to run them anew. Building on one of them is meant to fork, unless it
-        # is the head.
-        self.named: set[Place] = set()
+        # Checkpoints that the run was pointed to: building on one of them is meant to fork, unless it is the head.
         self.chosen: set[Place] = set()
         # Namespaces (with an empty checkpoint_id) whose subgraph is replayed from before its first checkpoint.
         self.anew: set[Place] = set()
@@ -278,7 +276,6 @@ def choose(run: Run | None, place: Place) -> None:
     if run is None:
         _named_outside.set(_Named(place, is_head=False))
     else:
-        run.named.add(place)
         run.chosen.add(place)
         run.chain(place.thread_id, place.checkpoint_ns).postponed.saved = False
 
@@ -303,11 +300,3 @@ def is_chosen(run: Run | None, place: Place) -> bool:
         named = _named_outside.get()
         return bool(place.checkpoint_id) and named is not None and named.place == place and not named.is_head
     return place in run.chosen if place.checkpoint_id else place in run.anew
-
-
-def is_named(run: Run | None, place: Place) -> bool:
-    """Whether running a checkpoint's tasks anew is meant, whatever they have written."""
-    if run is None:
-        named = _named_outside.get()
-        return named is not None and named.place == place
-    return place in run.named or place in run.chosen

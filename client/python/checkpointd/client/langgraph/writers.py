@@ -275,7 +275,7 @@ def _fence(operation: Operation[Any], lease: Lease | None) -> None:
 
 def _expected_head(run: Run | None, write: Write) -> str | None:
     """The head that a write is to find; None: any."""
-    if write.forks or (not write.puts and runs.is_named(run, write.on)):
+    if write.forks:
         return None
     head = None if run is None else run.chain(write.on.thread_id, write.on.checkpoint_ns).head
     # A node may look at what its run has stored, and does not point the run to it.

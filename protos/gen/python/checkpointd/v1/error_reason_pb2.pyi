@@ -227,7 +227,7 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
         {
           "code": "ABORTED",
           "message": "a task of thread 't1', namespace '', has written something else; the head is 'c3'; run again
-                      from what is there, or name the checkpoint to run it anew",
+                      from what is there",
           "reason": "ALREADY_WRITTEN",
           "metadata": {"thread_id": "t1", "checkpoint_ns": "", "head": "c3"}
         }
@@ -435,7 +435,7 @@ something else at that place: another run was there. Nothing was stored. Sent wi
     {
       "code": "ABORTED",
       "message": "a task of thread 't1', namespace '', has written something else; the head is 'c3'; run again
-                  from what is there, or name the checkpoint to run it anew",
+                  from what is there",
       "reason": "ALREADY_WRITTEN",
       "metadata": {"thread_id": "t1", "checkpoint_ns": "", "head": "c3"}
     }
