@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, interrupt
 
 from checkpointd.client.langgraph import RemoteSaver
+from tests.graphs.configs import thread
 from tests.graphs.writers.lines import (
     LONG,
     WAYS,
@@ -193,6 +195,22 @@ async def test_a_run_that_is_cancelled_while_it_waits_takes_nothing(
         await wait()
     await asyncio.to_thread(given_back, leases)
     assert log(leasing) == lines("first")
+
+
+async def test_runs_that_are_cancelled_as_they_begin_keep_nothing(leasing: RemoteSaver, leases: StoredLeases) -> None:
+    """At every moment in which the server may be giving a lease, or has given it and is not heard yet."""
+    app = line(leasing)
+    threads = [f"t{number}" for number in range(40)]
+    for number, thread_id in enumerate(threads):
+        running = asyncio.create_task(app.ainvoke(said("one"), thread(thread_id)))
+        for _ in range(number):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.0002 * (number % 20))
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+    for thread_id in threads:
+        await asyncio.to_thread(given_back, leases, thread_id)
 
 
 def test_closing_gives_it_back(leasing: RemoteSaver, leases: StoredLeases) -> None:

@@ -252,8 +252,10 @@ def _ready(operation: Operation[Any], run: Run | None, write: Write, lease: Leas
             op = None
         if op is not None and postponed.add(op, expected_head):
             return None
-        if op is None and (ops := postponed.take()):
+        if postponed.ops:
+            # Of what was postponed nothing is stored yet.
             expected_head = postponed.expected_head
+        if op is None and (ops := postponed.take()):
             request = CommitRequest(thread_id=operation.request.thread_id, ops=ops)
             request.ops.add().put_checkpoint.MergeFrom(put)
             operation = rpcs.COMMIT.of(request)
