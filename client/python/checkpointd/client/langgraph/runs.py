@@ -35,7 +35,6 @@ _RUNTIME = "__pregel_runtime"  # in the config of every running graph, a new obj
 _DURABILITY = "__pregel_durability"  # when it was said
 _TASK_ID = "__pregel_task_id"  # in that of a task, and so of a graph that runs within another one's node
 
-
 # What one commit is filled with, well below what the contract and a server take. What is more goes by itself.
 _MOST_OPS = 900
 _MOST_BYTES = 8 << 20
