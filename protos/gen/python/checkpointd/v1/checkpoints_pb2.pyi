@@ -60,11 +60,30 @@ class CheckpointPut(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    @typing.final
+    class ChannelChangesEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        @property
+        def value(self) -> checkpointd.v1.core_pb2.ValueChange: ...
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: checkpointd.v1.core_pb2.ValueChange | None = ...,
+        ) -> None: ...
+        def HasField(self, field_name: typing.Literal["value", b"value"]) -> builtins.bool: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     CHECKPOINT_NS_FIELD_NUMBER: builtins.int
     CHECKPOINT_FIELD_NUMBER: builtins.int
     METADATA_FIELD_NUMBER: builtins.int
     PARENT_CHECKPOINT_ID_FIELD_NUMBER: builtins.int
     GRAPH_HASH_FIELD_NUMBER: builtins.int
+    CHANNEL_CHANGES_FIELD_NUMBER: builtins.int
     checkpoint_ns: builtins.str
     """checkpoint_ns is the namespace; "" is the root graph's. At most 768 bytes."""
     parent_checkpoint_id: builtins.str
@@ -81,6 +100,12 @@ class CheckpointPut(google.protobuf.message.Message):
 
     @property
     def metadata(self) -> checkpointd.v1.core_pb2.Metadata: ...
+    @property
+    def channel_changes(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, checkpointd.v1.core_pb2.ValueChange]:
+        """channel_changes holds values by channel as channel_values of the checkpoint does, each said by its change; a channel
+        is in one of the two. Reading gives the whole value, however it was sent.
+        """
+
     def __init__(
         self,
         *,
@@ -89,9 +114,10 @@ class CheckpointPut(google.protobuf.message.Message):
         metadata: checkpointd.v1.core_pb2.Metadata | None = ...,
         parent_checkpoint_id: builtins.str = ...,
         graph_hash: builtins.str = ...,
+        channel_changes: collections.abc.Mapping[builtins.str, checkpointd.v1.core_pb2.ValueChange] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["checkpoint", b"checkpoint", "metadata", b"metadata"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["checkpoint", b"checkpoint", "checkpoint_ns", b"checkpoint_ns", "graph_hash", b"graph_hash", "metadata", b"metadata", "parent_checkpoint_id", b"parent_checkpoint_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["channel_changes", b"channel_changes", "checkpoint", b"checkpoint", "checkpoint_ns", b"checkpoint_ns", "graph_hash", b"graph_hash", "metadata", b"metadata", "parent_checkpoint_id", b"parent_checkpoint_id"]) -> None: ...
 
 Global___CheckpointPut: typing_extensions.TypeAlias = CheckpointPut
 
@@ -289,20 +315,28 @@ class GetCheckpointRequest(google.protobuf.message.Message):
     THREAD_ID_FIELD_NUMBER: builtins.int
     CHECKPOINT_NS_FIELD_NUMBER: builtins.int
     CHECKPOINT_ID_FIELD_NUMBER: builtins.int
+    HELD_VALUES_FIELD_NUMBER: builtins.int
     thread_id: builtins.str
     """thread_id is the thread. 1 to 255 bytes."""
     checkpoint_ns: builtins.str
     """checkpoint_ns is the namespace; "" is the root graph's."""
     checkpoint_id: builtins.str
     """checkpoint_id is the checkpoint wanted. Empty: the head of the namespace."""
+    @property
+    def held_values(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[checkpointd.v1.core_pb2.HeldValue]:
+        """held_values are values of this thread and namespace that the caller has. Those that the checkpoint holds are left out of
+        the answer. At most 1000.
+        """
+
     def __init__(
         self,
         *,
         thread_id: builtins.str = ...,
         checkpoint_ns: builtins.str = ...,
         checkpoint_id: builtins.str = ...,
+        held_values: collections.abc.Iterable[checkpointd.v1.core_pb2.HeldValue] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["checkpoint_id", b"checkpoint_id", "checkpoint_ns", b"checkpoint_ns", "thread_id", b"thread_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["checkpoint_id", b"checkpoint_id", "checkpoint_ns", b"checkpoint_ns", "held_values", b"held_values", "thread_id", b"thread_id"]) -> None: ...
 
 Global___GetCheckpointRequest: typing_extensions.TypeAlias = GetCheckpointRequest
 
@@ -311,15 +345,21 @@ class GetCheckpointResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     CHECKPOINT_TUPLE_FIELD_NUMBER: builtins.int
+    HELD_CHANNELS_FIELD_NUMBER: builtins.int
     @property
     def checkpoint_tuple(self) -> checkpointd.v1.core_pb2.CheckpointTuple: ...
+    @property
+    def held_channels(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """held_channels names the channels whose values were left out, because the caller has them (held_values)."""
+
     def __init__(
         self,
         *,
         checkpoint_tuple: checkpointd.v1.core_pb2.CheckpointTuple | None = ...,
+        held_channels: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["checkpoint_tuple", b"checkpoint_tuple"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["checkpoint_tuple", b"checkpoint_tuple"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["checkpoint_tuple", b"checkpoint_tuple", "held_channels", b"held_channels"]) -> None: ...
 
 Global___GetCheckpointResponse: typing_extensions.TypeAlias = GetCheckpointResponse
 
@@ -484,3 +524,162 @@ class ChannelHistory(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["seed", b"seed", "writes", b"writes"]) -> None: ...
 
 Global___ChannelHistory: typing_extensions.TypeAlias = ChannelHistory
+
+@typing.final
+class SessionRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    OPS_FIELD_NUMBER: builtins.int
+    @property
+    def ops(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SessionOp]:
+        """ops are what to do. At least 1, at most 1000."""
+
+    def __init__(
+        self,
+        *,
+        ops: collections.abc.Iterable[Global___SessionOp] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ops", b"ops"]) -> None: ...
+
+Global___SessionRequest: typing_extensions.TypeAlias = SessionRequest
+
+@typing.final
+class SessionOp(google.protobuf.message.Message):
+    """SessionOp is one op of a session. One of the requests must be set."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: builtins.int
+    PUT_CHECKPOINT_FIELD_NUMBER: builtins.int
+    PUT_WRITES_FIELD_NUMBER: builtins.int
+    COMMIT_FIELD_NUMBER: builtins.int
+    GET_CHECKPOINT_FIELD_NUMBER: builtins.int
+    number: builtins.int
+    """number names the op in its answer. The client counts from 1."""
+    @property
+    def put_checkpoint(self) -> Global___PutCheckpointRequest: ...
+    @property
+    def put_writes(self) -> Global___PutWritesRequest: ...
+    @property
+    def commit(self) -> Global___CommitRequest: ...
+    @property
+    def get_checkpoint(self) -> Global___GetCheckpointRequest: ...
+    def __init__(
+        self,
+        *,
+        number: builtins.int = ...,
+        put_checkpoint: Global___PutCheckpointRequest | None = ...,
+        put_writes: Global___PutWritesRequest | None = ...,
+        commit: Global___CommitRequest | None = ...,
+        get_checkpoint: Global___GetCheckpointRequest | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["commit", b"commit", "get_checkpoint", b"get_checkpoint", "put_checkpoint", b"put_checkpoint", "put_writes", b"put_writes", "request", b"request"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["commit", b"commit", "get_checkpoint", b"get_checkpoint", "number", b"number", "put_checkpoint", b"put_checkpoint", "put_writes", b"put_writes", "request", b"request"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["request", b"request"]) -> typing.Literal["put_checkpoint", "put_writes", "commit", "get_checkpoint"] | None: ...
+
+Global___SessionOp: typing_extensions.TypeAlias = SessionOp
+
+@typing.final
+class SessionResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ANSWERS_FIELD_NUMBER: builtins.int
+    @property
+    def answers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SessionAnswer]:
+        """answers are those that were ready together, at least 1."""
+
+    def __init__(
+        self,
+        *,
+        answers: collections.abc.Iterable[Global___SessionAnswer] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["answers", b"answers"]) -> None: ...
+
+Global___SessionResponse: typing_extensions.TypeAlias = SessionResponse
+
+@typing.final
+class SessionAnswer(google.protobuf.message.Message):
+    """SessionAnswer is the answer to the op of the same number: the response of the op's own rpc, or an error."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: builtins.int
+    PUT_CHECKPOINT_FIELD_NUMBER: builtins.int
+    PUT_WRITES_FIELD_NUMBER: builtins.int
+    COMMIT_FIELD_NUMBER: builtins.int
+    GET_CHECKPOINT_FIELD_NUMBER: builtins.int
+    ERROR_FIELD_NUMBER: builtins.int
+    number: builtins.int
+    @property
+    def put_checkpoint(self) -> Global___PutCheckpointResponse: ...
+    @property
+    def put_writes(self) -> Global___PutWritesResponse: ...
+    @property
+    def commit(self) -> Global___CommitResponse: ...
+    @property
+    def get_checkpoint(self) -> Global___GetCheckpointResponse: ...
+    @property
+    def error(self) -> Global___SessionError: ...
+    def __init__(
+        self,
+        *,
+        number: builtins.int = ...,
+        put_checkpoint: Global___PutCheckpointResponse | None = ...,
+        put_writes: Global___PutWritesResponse | None = ...,
+        commit: Global___CommitResponse | None = ...,
+        get_checkpoint: Global___GetCheckpointResponse | None = ...,
+        error: Global___SessionError | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["answer", b"answer", "commit", b"commit", "error", b"error", "get_checkpoint", b"get_checkpoint", "put_checkpoint", b"put_checkpoint", "put_writes", b"put_writes"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer", b"answer", "commit", b"commit", "error", b"error", "get_checkpoint", b"get_checkpoint", "number", b"number", "put_checkpoint", b"put_checkpoint", "put_writes", b"put_writes"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["answer", b"answer"]) -> typing.Literal["put_checkpoint", "put_writes", "commit", "get_checkpoint", "error"] | None: ...
+
+Global___SessionAnswer: typing_extensions.TypeAlias = SessionAnswer
+
+@typing.final
+class SessionError(google.protobuf.message.Message):
+    """SessionError is what the op's own rpc would have failed with: its status and its ErrorInfo."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class MetadataEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    CODE_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    METADATA_FIELD_NUMBER: builtins.int
+    code: builtins.int
+    """code is the gRPC code."""
+    message: builtins.str
+    """message is the status's message, for a person."""
+    reason: builtins.str
+    """reason is the name in ErrorReason without its prefix, as in ErrorInfo."""
+    @property
+    def metadata(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """metadata is that of ErrorInfo."""
+
+    def __init__(
+        self,
+        *,
+        code: builtins.int = ...,
+        message: builtins.str = ...,
+        reason: builtins.str = ...,
+        metadata: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["code", b"code", "message", b"message", "metadata", b"metadata", "reason", b"reason"]) -> None: ...
+
+Global___SessionError: typing_extensions.TypeAlias = SessionError

@@ -64,6 +64,11 @@ class CheckpointsStub(object):
                 request_serializer=checkpointd_dot_v1_dot_checkpoints__pb2.GetChannelHistoryRequest.SerializeToString,
                 response_deserializer=checkpointd_dot_v1_dot_checkpoints__pb2.GetChannelHistoryResponse.FromString,
                 _registered_method=True)
+        self.Session = channel.stream_stream(
+                '/checkpointd.v1.Checkpoints/Session',
+                request_serializer=checkpointd_dot_v1_dot_checkpoints__pb2.SessionRequest.SerializeToString,
+                response_deserializer=checkpointd_dot_v1_dot_checkpoints__pb2.SessionResponse.FromString,
+                _registered_method=True)
 
 
 class CheckpointsServicer(object):
@@ -77,6 +82,8 @@ class CheckpointsServicer(object):
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
         * `ABORTED`, reason `HEAD_MOVED` or `LEASE_LOST`: the precondition does not hold. Nothing is stored.
+        * `FAILED_PRECONDITION`, reason `BASE_MISMATCH`: a value was sent as the change of one that is not stored, or is not as
+        base_hash says. Nothing is stored; send the whole value.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,6 +108,7 @@ class CheckpointsServicer(object):
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an op is empty, or a field of one is empty, too long, or not well
         formed. Nothing is stored.
         * `ABORTED`, reason `HEAD_MOVED`, `LEASE_LOST` or `ALREADY_WRITTEN`: the precondition does not hold. Nothing is stored.
+        * `FAILED_PRECONDITION`, reason `BASE_MISMATCH`: as PutCheckpoint's. Nothing is stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,6 +152,24 @@ class CheckpointsServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Session(self, request_iterator, context):
+        """Session carries any number of ops on one stream, for a fraction of what a call each costs. Each op is answered by a
+        SessionAnswer of its number: by OK's response when it is durable, or by its error, which does not end the stream.
+        Answers come as ops are done, in any order. Ops do not wait for each other, also those of one thread: who needs one to be
+        stored before another sends both in a Commit, or waits for the answer.
+
+        When the stream ends with ops unanswered, they may or may not have been stored: send them again, on another stream or
+        by their own rpc. The server reads no further while 1000 ops of a session are unanswered. A client that has sent all it
+        has ends its side; then it gets the answers that are due, and OK.
+
+        Errors, which end the stream:
+        * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a request has no ops or too many, or an op has the number 0.
+        * `UNAVAILABLE`, reason `SERVER_STOPPING`: all that was taken is answered; send the rest elsewhere or later.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CheckpointsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -176,6 +202,11 @@ def add_CheckpointsServicer_to_server(servicer, server):
                     servicer.GetChannelHistory,
                     request_deserializer=checkpointd_dot_v1_dot_checkpoints__pb2.GetChannelHistoryRequest.FromString,
                     response_serializer=checkpointd_dot_v1_dot_checkpoints__pb2.GetChannelHistoryResponse.SerializeToString,
+            ),
+            'Session': grpc.stream_stream_rpc_method_handler(
+                    servicer.Session,
+                    request_deserializer=checkpointd_dot_v1_dot_checkpoints__pb2.SessionRequest.FromString,
+                    response_serializer=checkpointd_dot_v1_dot_checkpoints__pb2.SessionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -340,6 +371,33 @@ class Checkpoints(object):
             '/checkpointd.v1.Checkpoints/GetChannelHistory',
             checkpointd_dot_v1_dot_checkpoints__pb2.GetChannelHistoryRequest.SerializeToString,
             checkpointd_dot_v1_dot_checkpoints__pb2.GetChannelHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Session(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/checkpointd.v1.Checkpoints/Session',
+            checkpointd_dot_v1_dot_checkpoints__pb2.SessionRequest.SerializeToString,
+            checkpointd_dot_v1_dot_checkpoints__pb2.SessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -131,7 +131,23 @@ _CheckpointsGetChannelHistoryType = typing_extensions.TypeVar(
     ],
 )
 
-class CheckpointsStub(typing.Generic[_CheckpointsPutCheckpointType, _CheckpointsPutWritesType, _CheckpointsCommitType, _CheckpointsGetCheckpointType, _CheckpointsListCheckpointsType, _CheckpointsGetChannelHistoryType]):
+_CheckpointsSessionType = typing_extensions.TypeVar(
+    '_CheckpointsSessionType',
+    grpc.StreamStreamMultiCallable[
+        checkpointd.v1.checkpoints_pb2.SessionRequest,
+        checkpointd.v1.checkpoints_pb2.SessionResponse,
+    ],
+    grpc.aio.StreamStreamMultiCallable[
+        checkpointd.v1.checkpoints_pb2.SessionRequest,
+        checkpointd.v1.checkpoints_pb2.SessionResponse,
+    ],
+    default=grpc.StreamStreamMultiCallable[
+        checkpointd.v1.checkpoints_pb2.SessionRequest,
+        checkpointd.v1.checkpoints_pb2.SessionResponse,
+    ],
+)
+
+class CheckpointsStub(typing.Generic[_CheckpointsPutCheckpointType, _CheckpointsPutWritesType, _CheckpointsCommitType, _CheckpointsGetCheckpointType, _CheckpointsListCheckpointsType, _CheckpointsGetChannelHistoryType, _CheckpointsSessionType]):
     @typing.overload
     def __init__(self: CheckpointsStub[
         grpc.UnaryUnaryMultiCallable[
@@ -157,6 +173,10 @@ class CheckpointsStub(typing.Generic[_CheckpointsPutCheckpointType, _Checkpoints
         grpc.UnaryUnaryMultiCallable[
             checkpointd.v1.checkpoints_pb2.GetChannelHistoryRequest,
             checkpointd.v1.checkpoints_pb2.GetChannelHistoryResponse,
+        ],
+        grpc.StreamStreamMultiCallable[
+            checkpointd.v1.checkpoints_pb2.SessionRequest,
+            checkpointd.v1.checkpoints_pb2.SessionResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -186,6 +206,10 @@ class CheckpointsStub(typing.Generic[_CheckpointsPutCheckpointType, _Checkpoints
             checkpointd.v1.checkpoints_pb2.GetChannelHistoryRequest,
             checkpointd.v1.checkpoints_pb2.GetChannelHistoryResponse,
         ],
+        grpc.aio.StreamStreamMultiCallable[
+            checkpointd.v1.checkpoints_pb2.SessionRequest,
+            checkpointd.v1.checkpoints_pb2.SessionResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     PutCheckpoint: _CheckpointsPutCheckpointType
@@ -196,6 +220,8 @@ class CheckpointsStub(typing.Generic[_CheckpointsPutCheckpointType, _Checkpoints
     Errors:
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
     * `ABORTED`, reason `HEAD_MOVED` or `LEASE_LOST`: the precondition does not hold. Nothing is stored.
+    * `FAILED_PRECONDITION`, reason `BASE_MISMATCH`: a value was sent as the change of one that is not stored, or is not as
+      base_hash says. Nothing is stored; send the whole value.
     """
 
     PutWrites: _CheckpointsPutWritesType
@@ -214,6 +240,7 @@ class CheckpointsStub(typing.Generic[_CheckpointsPutCheckpointType, _Checkpoints
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an op is empty, or a field of one is empty, too long, or not well
       formed. Nothing is stored.
     * `ABORTED`, reason `HEAD_MOVED`, `LEASE_LOST` or `ALREADY_WRITTEN`: the precondition does not hold. Nothing is stored.
+    * `FAILED_PRECONDITION`, reason `BASE_MISMATCH`: as PutCheckpoint's. Nothing is stored.
     """
 
     GetCheckpoint: _CheckpointsGetCheckpointType
@@ -245,6 +272,21 @@ class CheckpointsStub(typing.Generic[_CheckpointsPutCheckpointType, _Checkpoints
     * `NOT_FOUND`, reason `CHECKPOINT_NOT_FOUND`: there is no such thread, namespace or checkpoint.
     """
 
+    Session: _CheckpointsSessionType
+    """Session carries any number of ops on one stream, for a fraction of what a call each costs. Each op is answered by a
+    SessionAnswer of its number: by OK's response when it is durable, or by its error, which does not end the stream.
+    Answers come as ops are done, in any order. Ops do not wait for each other, also those of one thread: who needs one to be
+    stored before another sends both in a Commit, or waits for the answer.
+
+    When the stream ends with ops unanswered, they may or may not have been stored: send them again, on another stream or
+    by their own rpc. The server reads no further while 1000 ops of a session are unanswered. A client that has sent all it
+    has ends its side; then it gets the answers that are due, and OK.
+
+    Errors, which end the stream:
+    * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a request has no ops or too many, or an op has the number 0.
+    * `UNAVAILABLE`, reason `SERVER_STOPPING`: all that was taken is answered; send the rest elsewhere or later.
+    """
+
 CheckpointsAsyncStub: typing_extensions.TypeAlias = CheckpointsStub[
     grpc.aio.UnaryUnaryMultiCallable[
         checkpointd.v1.checkpoints_pb2.PutCheckpointRequest,
@@ -270,6 +312,10 @@ CheckpointsAsyncStub: typing_extensions.TypeAlias = CheckpointsStub[
         checkpointd.v1.checkpoints_pb2.GetChannelHistoryRequest,
         checkpointd.v1.checkpoints_pb2.GetChannelHistoryResponse,
     ],
+    grpc.aio.StreamStreamMultiCallable[
+        checkpointd.v1.checkpoints_pb2.SessionRequest,
+        checkpointd.v1.checkpoints_pb2.SessionResponse,
+    ],
 ]
 
 class CheckpointsServicer(metaclass=abc.ABCMeta):
@@ -286,6 +332,8 @@ class CheckpointsServicer(metaclass=abc.ABCMeta):
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
         * `ABORTED`, reason `HEAD_MOVED` or `LEASE_LOST`: the precondition does not hold. Nothing is stored.
+        * `FAILED_PRECONDITION`, reason `BASE_MISMATCH`: a value was sent as the change of one that is not stored, or is not as
+          base_hash says. Nothing is stored; send the whole value.
         """
 
     @abc.abstractmethod
@@ -314,6 +362,7 @@ class CheckpointsServicer(metaclass=abc.ABCMeta):
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an op is empty, or a field of one is empty, too long, or not well
           formed. Nothing is stored.
         * `ABORTED`, reason `HEAD_MOVED`, `LEASE_LOST` or `ALREADY_WRITTEN`: the precondition does not hold. Nothing is stored.
+        * `FAILED_PRECONDITION`, reason `BASE_MISMATCH`: as PutCheckpoint's. Nothing is stored.
         """
 
     @abc.abstractmethod
@@ -358,6 +407,26 @@ class CheckpointsServicer(metaclass=abc.ABCMeta):
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is empty, too long, or not well formed.
         * `NOT_FOUND`, reason `CHECKPOINT_NOT_FOUND`: there is no such thread, namespace or checkpoint.
+        """
+
+    @abc.abstractmethod
+    def Session(
+        self,
+        request_iterator: _MaybeAsyncIterator[checkpointd.v1.checkpoints_pb2.SessionRequest],
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[checkpointd.v1.checkpoints_pb2.SessionResponse], collections.abc.AsyncIterator[checkpointd.v1.checkpoints_pb2.SessionResponse]]:
+        """Session carries any number of ops on one stream, for a fraction of what a call each costs. Each op is answered by a
+        SessionAnswer of its number: by OK's response when it is durable, or by its error, which does not end the stream.
+        Answers come as ops are done, in any order. Ops do not wait for each other, also those of one thread: who needs one to be
+        stored before another sends both in a Commit, or waits for the answer.
+
+        When the stream ends with ops unanswered, they may or may not have been stored: send them again, on another stream or
+        by their own rpc. The server reads no further while 1000 ops of a session are unanswered. A client that has sent all it
+        has ends its side; then it gets the answers that are due, and OK.
+
+        Errors, which end the stream:
+        * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a request has no ops or too many, or an op has the number 0.
+        * `UNAVAILABLE`, reason `SERVER_STOPPING`: all that was taken is answered; send the rest elsewhere or later.
         """
 
 def add_CheckpointsServicer_to_server(servicer: CheckpointsServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

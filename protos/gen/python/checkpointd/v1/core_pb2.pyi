@@ -53,6 +53,97 @@ class Value(google.protobuf.message.Message):
 Global___Value: typing_extensions.TypeAlias = Value
 
 @typing.final
+class ValueChange(google.protobuf.message.Message):
+    """ValueChange says a value by what differs from another one that is stored, so that a long value which hardly changes
+    need not travel whole. The new `data` is what the pieces give, one after the other.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BASE_VERSION_FIELD_NUMBER: builtins.int
+    BASE_HASH_FIELD_NUMBER: builtins.int
+    ENCODING_FIELD_NUMBER: builtins.int
+    PIECES_FIELD_NUMBER: builtins.int
+    HASH_FIELD_NUMBER: builtins.int
+    base_version: builtins.str
+    """base_version is the version, of the same channel, thread and namespace, whose stored value is the base. 1 to 255
+    bytes.
+    """
+    base_hash: builtins.int
+    """base_hash is the XXH64 (seed 0) of the base's data, which makes sure that both sides mean the same bytes."""
+    encoding: builtins.str
+    """encoding is that of the new value. 1 to 64 bytes."""
+    hash: builtins.int
+    """hash is the XXH64 (seed 0) of the new data."""
+    @property
+    def pieces(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Piece]:
+        """pieces give the new data. At most 1000; what they give together has at most 64 MiB."""
+
+    def __init__(
+        self,
+        *,
+        base_version: builtins.str = ...,
+        base_hash: builtins.int = ...,
+        encoding: builtins.str = ...,
+        pieces: collections.abc.Iterable[Global___Piece] | None = ...,
+        hash: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["base_hash", b"base_hash", "base_version", b"base_version", "encoding", b"encoding", "hash", b"hash", "pieces", b"pieces"]) -> None: ...
+
+Global___ValueChange: typing_extensions.TypeAlias = ValueChange
+
+@typing.final
+class Piece(google.protobuf.message.Message):
+    """Piece is a part of the base, and then bytes that are new. Either may be empty."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    OFFSET_FIELD_NUMBER: builtins.int
+    LENGTH_FIELD_NUMBER: builtins.int
+    LITERAL_FIELD_NUMBER: builtins.int
+    offset: builtins.int
+    """offset and length name bytes of the base."""
+    length: builtins.int
+    literal: builtins.bytes
+    """literal follows them."""
+    def __init__(
+        self,
+        *,
+        offset: builtins.int = ...,
+        length: builtins.int = ...,
+        literal: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["length", b"length", "literal", b"literal", "offset", b"offset"]) -> None: ...
+
+Global___Piece: typing_extensions.TypeAlias = Piece
+
+@typing.final
+class HeldValue(google.protobuf.message.Message):
+    """HeldValue is a value that a reader has and need not be sent again."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
+    HASH_FIELD_NUMBER: builtins.int
+    channel: builtins.str
+    """channel is its channel. 1 to 1024 bytes."""
+    version: builtins.str
+    """version is its version. 1 to 255 bytes."""
+    hash: builtins.int
+    """hash is the XXH64 (seed 0) of its data."""
+    def __init__(
+        self,
+        *,
+        channel: builtins.str = ...,
+        version: builtins.str = ...,
+        hash: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["channel", b"channel", "hash", b"hash", "version", b"version"]) -> None: ...
+
+Global___HeldValue: typing_extensions.TypeAlias = HeldValue
+
+@typing.final
 class Checkpoint(google.protobuf.message.Message):
     """Checkpoint is the state of a thread, in one namespace, after one superstep.
 

@@ -232,6 +232,16 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
           "metadata": {"thread_id": "t1", "checkpoint_ns": "", "head": "c3"}
         }
     """
+    ERROR_REASON_BASE_MISMATCH: _ErrorReason.ValueType  # 22
+    """ERROR_REASON_BASE_MISMATCH: a value was sent as the change of another one (ValueChange), which is not stored, or has
+    another hash. Nothing was stored; send the whole value. Sent with FAILED_PRECONDITION.
+        {
+          "code": "FAILED_PRECONDITION",
+          "message": "the value of channel 'messages' is sent as a change of version '7', which is not stored ...",
+          "reason": "BASE_MISMATCH",
+          "metadata": {"thread_id": "t1", "checkpoint_ns": "", "channel": "messages", "version": "7"}
+        }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -438,6 +448,16 @@ something else at that place: another run was there. Nothing was stored. Sent wi
                   from what is there",
       "reason": "ALREADY_WRITTEN",
       "metadata": {"thread_id": "t1", "checkpoint_ns": "", "head": "c3"}
+    }
+"""
+ERROR_REASON_BASE_MISMATCH: ErrorReason.ValueType  # 22
+"""ERROR_REASON_BASE_MISMATCH: a value was sent as the change of another one (ValueChange), which is not stored, or has
+another hash. Nothing was stored; send the whole value. Sent with FAILED_PRECONDITION.
+    {
+      "code": "FAILED_PRECONDITION",
+      "message": "the value of channel 'messages' is sent as a change of version '7', which is not stored ...",
+      "reason": "BASE_MISMATCH",
+      "metadata": {"thread_id": "t1", "checkpoint_ns": "", "channel": "messages", "version": "7"}
     }
 """
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason
