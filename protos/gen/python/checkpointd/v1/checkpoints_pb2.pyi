@@ -189,16 +189,22 @@ class PutCheckpointResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     SEQUENCE_FIELD_NUMBER: builtins.int
+    TAKES_CHANGES_FIELD_NUMBER: builtins.int
     sequence: builtins.int
     """sequence is the commit at which the checkpoint stands in its thread: of a repeated put, that of the first one. 0
     when the checkpoint is hidden (PRUNE_STRATEGY_KEEP_LATEST) and stays so.
+    """
+    takes_changes: builtins.bool
+    """takes_changes says that this server knows CheckpointPut.channel_changes. A server that does not would pass over them,
+    so a client sends none before it was told.
     """
     def __init__(
         self,
         *,
         sequence: builtins.int = ...,
+        takes_changes: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["sequence", b"sequence"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["sequence", b"sequence", "takes_changes", b"takes_changes"]) -> None: ...
 
 Global___PutCheckpointResponse: typing_extensions.TypeAlias = PutCheckpointResponse
 
@@ -346,6 +352,9 @@ class GetCheckpointResponse(google.protobuf.message.Message):
 
     CHECKPOINT_TUPLE_FIELD_NUMBER: builtins.int
     HELD_CHANNELS_FIELD_NUMBER: builtins.int
+    TAKES_CHANGES_FIELD_NUMBER: builtins.int
+    takes_changes: builtins.bool
+    """takes_changes is as in PutCheckpointResponse."""
     @property
     def checkpoint_tuple(self) -> checkpointd.v1.core_pb2.CheckpointTuple: ...
     @property
@@ -357,9 +366,10 @@ class GetCheckpointResponse(google.protobuf.message.Message):
         *,
         checkpoint_tuple: checkpointd.v1.core_pb2.CheckpointTuple | None = ...,
         held_channels: collections.abc.Iterable[builtins.str] | None = ...,
+        takes_changes: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["checkpoint_tuple", b"checkpoint_tuple"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["checkpoint_tuple", b"checkpoint_tuple", "held_channels", b"held_channels"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["checkpoint_tuple", b"checkpoint_tuple", "held_channels", b"held_channels", "takes_changes", b"takes_changes"]) -> None: ...
 
 Global___GetCheckpointResponse: typing_extensions.TypeAlias = GetCheckpointResponse
 
