@@ -39,6 +39,10 @@ robustness: $(VENV)/.dev ## kill servers and PostgreSQL under many clients; lose
 	$(BIN)/python -m tests.robustness.run $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) \
 		$(if $(CLIENTS),--clients $(CLIENTS)) $(if $(OUT),--out $(OUT))
 
+.PHONY: bench
+bench: $(VENV)/.dev ## measure it beside PostgresSaver on one PostgreSQL (QUICK=1, ROWS=NAME,..., OUT=DIR)
+	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS)) $(if $(OUT),--out $(OUT))
+
 .PHONY: bench-state
 bench-state: $(VENV)/.dev ## measure what the state of a long thread costs beside a short one's
 	$(BIN)/python -m bench.state

@@ -1,0 +1,76 @@
+"""`make bench`: everything that is measured, one table. `python -m bench --help` says what can be chosen."""
+
+import argparse
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bench import graphs, history, supersteps, table
+from bench.pairs import FULL, QUICK, say
+from bench.row import Row
+from bench.sides import Bench, running
+
+MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
+    "client": supersteps.one_client,
+    "processes": supersteps.many_processes,
+    "threads": supersteps.shared_saver,
+    "invoke": graphs.invokes,
+    "ainvoke": graphs.ainvokes,
+    "latency": supersteps.put_latency,
+}
+
+
+def main() -> int:
+    """Measure, print, keep. Fails when a measurement failed; a target that is missed is no failure of ours."""
+    options = _options()
+    effort = QUICK if options.quick else FULL
+    chosen = options.rows or list(MEASUREMENTS)
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+    rows: list[Row] = []
+    began = time.monotonic()
+    with running(effort) as bench:
+        for name in chosen:
+            say(f"{name} ...", end="")
+            start = time.monotonic()
+            found = _measured(name, bench)
+            rows += found
+            say(f"{name}: {time.monotonic() - start:.0f} s\n{table.as_text(found)}")
+        facts = history.facts(bench.postgres.conninfo, quick=options.quick, seconds=time.monotonic() - began)
+    print(f"\n{table.as_text(rows)}\n\n{table.as_markdown(rows)}\n\n{table.notes(rows)}")
+    if options.out or not options.rows:
+        kept = history.keep(rows, facts, options.out)
+        print(f"\nkept in {', '.join(map(str, kept))}")
+    return 1 if any(row.error for row in rows) else 0
+
+
+def _measured(name: str, bench: Bench) -> list[Row]:
+    """The rows of a measurement. One that fails ends with a row that says so, and the others go on."""
+    rows = []
+    try:
+        for row in MEASUREMENTS[name](bench):
+            rows.append(row)  # noqa: PERF402 - those before a failure count
+    except Exception:
+        rows.append(Row(name, error=traceback.format_exc()))
+    return rows
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter blocks; under two minutes")
+    parser.add_argument(
+        "--rows",
+        type=lambda text: text.replace(",", " ").split(),
+        help=f"only these, with commas: {', '.join(MEASUREMENTS)}. Then nothing is kept unless --out says where",
+    )
+    parser.add_argument("--out", type=Path, help=f"the directory to keep results in (default: {history.RESULTS})")
+    options = parser.parse_args()
+    if unknown := set(options.rows or ()) - set(MEASUREMENTS):
+        parser.error(f"there is no row {', '.join(sorted(unknown))}; there are {', '.join(MEASUREMENTS)}")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())
