@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 from checkpointd.engine import Engine
 from checkpointd.server.guard import Context
+from checkpointd.server.sessions import Session
 from checkpointd.server.tenancy import tenant_of
 from checkpointd.v1 import checkpoints_pb2 as messages
 from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsServicer
@@ -13,6 +14,7 @@ class CheckpointsHandlers(CheckpointsServicer):
     """Each takes the tenant from the call and hands the request to the engine; the guard does the rest."""
 
     def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._checkpoints = engine.checkpoints
 
     async def PutCheckpoint(
@@ -41,3 +43,8 @@ class CheckpointsHandlers(CheckpointsServicer):
         self, request: messages.GetChannelHistoryRequest, context: Context
     ) -> messages.GetChannelHistoryResponse:
         return await self._checkpoints.get_channel_history(tenant_of(context), request)
+
+    async def Session(  # type: ignore[override]  # the guard hands over requests, and answers are written as they are ready
+        self, requests: AsyncIterator[messages.SessionRequest], context: Context
+    ) -> None:
+        await Session(self._engine, context).run(requests)

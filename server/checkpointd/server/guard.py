@@ -6,20 +6,15 @@ answer.
 """
 
 import asyncio
-import logging
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from checkpointd.engine import EngineError
 from checkpointd.engine.errors import ServerStopping
-from checkpointd.server.status import Refusal, status_of
+from checkpointd.server.status import Refusal, refusal_of, status_of
 from checkpointd.v1.error_reason_pb2 import ErrorReason
-
-_log = logging.getLogger(__name__)
 
 # Quoted: these classes take parameters in their type stubs only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -39,6 +34,7 @@ class Guard(grpc.aio.ServerInterceptor):
     def __init__(self, max_message_size: int) -> None:
         self._limit = max_message_size
         self._guarded: dict[str, Handler] = {}
+        self._reading: set[asyncio.Task[Any]] = set()
         self._closed = False
         self._last_refused = 0.0
 
@@ -52,7 +48,10 @@ class Guard(grpc.aio.ServerInterceptor):
             handler = await continuation(handler_call_details)
             if handler is None or not method.startswith(_PREFIX):
                 return handler  # unknown, which gRPC answers itself, or not of the contract
-            self._guarded[method] = self._stream(handler) if handler.response_streaming else self._unary(handler)
+            if handler.request_streaming:
+                self._guarded[method] = self._session(handler)
+            else:
+                self._guarded[method] = self._stream(handler) if handler.response_streaming else self._unary(handler)
         return self._guarded[method]
 
     async def close(self) -> None:
@@ -62,6 +61,8 @@ class Guard(grpc.aio.ServerInterceptor):
         says nothing of trying again.
         """
         self._closed = True
+        for session in self._reading:  # streams that wait for a request
+            session.cancel()
         loop = asyncio.get_running_loop()
         now = began = self._last_refused = loop.time()
         while (quiet_at := min(self._last_refused + _QUIET, began + _LONGEST_CLOSE)) > now:
@@ -102,6 +103,40 @@ class Guard(grpc.aio.ServerInterceptor):
 
         return _taking_bytes(grpc.unary_stream_rpc_method_handler, guarded, handler)
 
+    def _session(self, handler: Handler) -> Handler:
+        call: Any = handler.stream_stream
+        parse: Any = handler.request_deserializer
+
+        async def requests(context: Context) -> AsyncIterator[Message]:
+            while True:
+                self._admit()
+                data = await self._next(context)
+                if data is grpc.aio.EOF:
+                    return
+                self._admit()
+                yield self._request(parse, data)
+
+        async def guarded(_: object, context: Context) -> None:
+            try:
+                await call(requests(context), context)
+            except Exception as error:
+                await _refuse(context, error)
+
+        return _taking_bytes(grpc.stream_stream_rpc_method_handler, guarded, handler)
+
+    async def _next(self, context: Context) -> Any:
+        task = asyncio.current_task()
+        assert task is not None
+        self._reading.add(task)
+        try:
+            return await context.read()
+        except asyncio.CancelledError:
+            if not self._closed or context.cancelled():  # then it is the client that has gone
+                raise
+            raise ServerStopping from None
+        finally:
+            self._reading.discard(task)
+
     def _request(self, parse: Parse, data: bytes) -> Message:
         if len(data) > self._limit:
             raise Refusal(
@@ -132,14 +167,6 @@ def _taking_bytes(make: Any, guarded: object, handler: Handler) -> Handler:
 async def _refuse(context: Context, error: Exception) -> NoReturn:
     if isinstance(error, grpc.aio.AbortError):  # answered already
         raise error
-    if not isinstance(error, EngineError):
-        incident = uuid.uuid4().hex
-        _log.error("incident %s", incident, exc_info=error)
-        error = Refusal(
-            ErrorReason.ERROR_REASON_UNEXPECTED,
-            f"unexpected fault; the server's log has it as incident {incident}",
-            incident=incident,
-        )
-    status = status_of(error)
+    status = status_of(refusal_of(error))
     await context.abort(status.code, status.details, status.trailing_metadata)
     raise AssertionError("abort raises")

@@ -1,5 +1,9 @@
 """From the engine's errors to gRPC's: one table of codes, one shape of details (error_reason.proto)."""
 
+import logging
+import uuid
+from typing import NamedTuple
+
 import grpc
 from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import ErrorInfo
@@ -11,6 +15,8 @@ from checkpointd.engine import EngineError
 from checkpointd.v1.error_reason_pb2 import ErrorReason
 
 DOMAIN = "checkpointd"
+
+_log = logging.getLogger(__name__)
 
 # A message may quote what the caller sent, and so may the path of a field. They travel encoded, the message twice, in
 # headers, of which gRPC takes 8 KiB together: longer ones would reach the caller as another error, or not, at random.
@@ -33,6 +39,7 @@ _CODES = {
     ErrorReason.ERROR_REASON_LEASE_LOST: StatusCode.ABORTED,
     ErrorReason.ERROR_REASON_LEASE_HELD: StatusCode.ABORTED,
     ErrorReason.ERROR_REASON_ALREADY_WRITTEN: StatusCode.ABORTED,
+    ErrorReason.ERROR_REASON_BASE_MISMATCH: StatusCode.FAILED_PRECONDITION,
     ErrorReason.ERROR_REASON_DATABASE_UNAVAILABLE: StatusCode.UNAVAILABLE,
     ErrorReason.ERROR_REASON_DATABASE_READ_ONLY: StatusCode.UNAVAILABLE,
     ErrorReason.ERROR_REASON_DATABASE_FULL: StatusCode.RESOURCE_EXHAUSTED,
@@ -49,14 +56,44 @@ class Refusal(EngineError):
         self.reason = reason
 
 
+class Text(NamedTuple):
+    """What is told of a refusal."""
+
+    code: int
+    message: str
+    reason: str  # without its prefix
+    metadata: dict[str, str]
+
+
+def refusal_of(error: Exception) -> EngineError:
+    """The refusal to answer with. What was not foreseen is logged, and the answer says where."""
+    if isinstance(error, EngineError):
+        return error
+    incident = uuid.uuid4().hex
+    _log.error("incident %s", incident, exc_info=error)
+    return Refusal(
+        ErrorReason.ERROR_REASON_UNEXPECTED,
+        f"unexpected fault; the server's log has it as incident {incident}",
+        incident=incident,
+    )
+
+
+def text_of(error: EngineError) -> Text:
+    """What a refusal tells, as long as may be."""
+    return Text(
+        _CODES[error.reason].value[0],
+        _shortened(error.message),
+        ErrorReason.Name(error.reason).removeprefix("ERROR_REASON_"),
+        {key: _shortened(value) for key, value in error.metadata.items()},
+    )
+
+
 def status_of(error: EngineError) -> grpc.Status:
     """The code, the message for a person, and the trailing metadata that carries the details."""
+    text = text_of(error)
     details = Any()
-    reason = ErrorReason.Name(error.reason).removeprefix("ERROR_REASON_")
-    metadata = {key: _shortened(value) for key, value in error.metadata.items()}
-    details.Pack(ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata))
-    code: int = _CODES[error.reason].value[0]
-    status: grpc.Status = to_status(Status(code=code, message=_shortened(error.message), details=[details]))
+    details.Pack(ErrorInfo(reason=text.reason, domain=DOMAIN, metadata=text.metadata))
+    status: grpc.Status = to_status(Status(code=text.code, message=text.message, details=[details]))
     return status
 
 
