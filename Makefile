@@ -43,10 +43,6 @@ robustness: $(VENV)/.dev ## kill servers and PostgreSQL under many clients; lose
 bench: $(VENV)/.dev ## measure it beside PostgresSaver on one PostgreSQL (QUICK=1, ROWS=NAME,..., OUT=DIR)
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS)) $(if $(OUT),--out $(OUT))
 
-.PHONY: bench-state
-bench-state: $(VENV)/.dev ## measure what the state of a long thread costs beside a short one's
-	$(BIN)/python -m bench.state
-
 .PHONY: lint
 lint: $(VENV)/.dev ## style, types and import contracts
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import graphs, history, supersteps, table
+from bench import chat, graphs, history, reads, supersteps, table
 from bench.pairs import FULL, QUICK, say
 from bench.row import Row
 from bench.sides import Bench, running
@@ -20,6 +20,9 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "invoke": graphs.invokes,
     "ainvoke": graphs.ainvokes,
     "latency": supersteps.put_latency,
+    "chat": chat.chat,
+    "state": reads.heads,
+    "list": reads.listing,
 }
 
 

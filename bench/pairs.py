@@ -2,6 +2,7 @@
 neighbours says how they compare whatever a second was worth at the time."""
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
@@ -59,3 +60,12 @@ def paired(
     ratios = [ours / theirs for ours, theirs in pairs]
     ours, theirs = (median(figures) for figures in zip(*pairs, strict=True))
     return Row(name, unit, ours, theirs, median(ratios), target, sorted(ratios), note)
+
+
+def milliseconds(seconds: float, act: Callable[[], object]) -> float:
+    """How long an act takes, when it is done over and over for so many seconds."""
+    done, began = 0, time.perf_counter()
+    while (now := time.perf_counter()) < began + seconds:
+        act()
+        done += 1
+    return (now - began) / done * 1000
