@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import chat, graphs, history, reads, supersteps, table
+from bench import chat, connections, cpu, floor, graphs, history, large, reads, supersteps, table
 from bench.pairs import FULL, QUICK, say
 from bench.row import Row
 from bench.sides import Bench, running
@@ -20,9 +20,13 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "invoke": graphs.invokes,
     "ainvoke": graphs.ainvokes,
     "latency": supersteps.put_latency,
+    "thousand": connections.thousand,
     "chat": chat.chat,
     "state": reads.heads,
     "list": reads.listing,
+    "large": large.large,
+    "cpu": cpu.cpu,
+    "floor": floor.floor,
 }
 
 
