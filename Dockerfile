@@ -4,6 +4,7 @@ FROM python:3.13-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY protos/gen/python protos/gen/python
+COPY protos/python protos/python
 COPY engine engine
 COPY server server
 COPY client/python client/python

@@ -11,7 +11,7 @@ from tests.packaging.environments import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SOURCE_ROOTS = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["sources"]
-PORTIONS = ["cli", "client", "engine", "server", "v1"]
+PORTIONS = ["changes", "cli", "client", "engine", "server", "v1"]
 
 
 def sources() -> dict[str, Path]:
