@@ -25,7 +25,7 @@ _SHORTEST_RUN = 128
 _LONG_RUN, _MOST_CANDIDATES = 1024, 4
 
 # How far from where it would be expected a block is looked for: most edits are small.
-_NEAR, _FARTHER = 2048, 4
+_NEAR, _FARTHER = 512, 4
 
 
 class _Run(NamedTuple):
@@ -55,8 +55,9 @@ class _Change:
         self._view = memoryview(base)
         self._data = data
         self._room = most  # bytes that the pieces may still take
-        # Bytes of the base that may still be looked through.
-        self._patience = len(base) + (1 << 16)
+        # Bytes of the base that may still be looked through. A byte costs a tenth of a nanosecond, of data made to be
+        # awkward fifty times that.
+        self._patience = len(base) // 2 + (1 << 17)
         self._pieces: list[Piece] = []
         # Where the base is expected to go on, and what of it was passed over on the way there.
         self._next = 0
@@ -119,7 +120,7 @@ class _Change:
             run = self._run_at(self._done + distance, _NEAR + _FARTHER * distance)
             if run is not None:
                 return run
-            distance += max(1, distance // 2)
+            distance += max(1, distance // 2 if distance < _NEAR else distance)
         return None
 
     def _run_at(self, at: int, reach: int) -> _Run | None:
