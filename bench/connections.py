@@ -39,6 +39,8 @@ class Clients:
     failed_with: str = ""
     took: tuple[float, ...] = ()
     """Seconds, of each superstep that succeeded."""
+    elapsed: float = 0.0
+    """Seconds, until the last one was done."""
 
     def fail(self, error: BaseException) -> None:
         self.errors += 1
@@ -72,9 +74,9 @@ async def _all(found: list[grpc.aio.Channel], saver: RemoteSaver, seconds: float
     async def one(channel: grpc.aio.Channel) -> None:
         stub: Any = CheckpointsStub(channel)
         steps = Supersteps(saver, f"client-{uuid4()}")
-        begin = time.perf_counter() + random.random()
+        first = begin + random.random()
         for second in range(round(seconds)):
-            await asyncio.sleep(begin + second - time.perf_counter())
+            await asyncio.sleep(first + second - time.perf_counter())
             began = time.perf_counter()
             put, _ = requests.put_checkpoint(*steps.checkpoint(), saver.serde)
             writes = requests.put_writes(steps.config, *steps.writes(), saver.serde)
@@ -85,8 +87,9 @@ async def _all(found: list[grpc.aio.Channel], saver: RemoteSaver, seconds: float
             except grpc.RpcError as error:
                 clients.fail(error)
 
+    begin = time.perf_counter()
     await asyncio.gather(*(one(channel) for channel in found))
-    clients.took = tuple(took)
+    clients.took, clients.elapsed = tuple(took), time.perf_counter() - begin
     return clients
 
 
@@ -109,9 +112,9 @@ def savers(side: Theirs, number: int) -> Iterator[Block[Clients]]:
 
             def one(saver: Saver) -> None:
                 steps = Supersteps(saver, f"client-{uuid4()}")
-                begin = time.perf_counter() + random.random()
+                first = begin + random.random()
                 for second in range(round(seconds)):
-                    time.sleep(max(0.0, begin + second - time.perf_counter()))
+                    time.sleep(max(0.0, first + second - time.perf_counter()))
                     began = time.perf_counter()
                     try:
                         superstep(saver, steps)
@@ -120,11 +123,12 @@ def savers(side: Theirs, number: int) -> Iterator[Block[Clients]]:
                         clients.fail(error)
 
             threads = [threading.Thread(target=one, args=(saver,)) for saver in found]
+            begin = time.perf_counter()
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
-            clients.took = tuple(took)
+            clients.took, clients.elapsed = tuple(took), time.perf_counter() - begin
             return clients
 
         yield block
@@ -143,23 +147,24 @@ def thousand(bench: Bench) -> Iterator[Row]:
     with _observer(bench, bench.sides.theirs.conninfo) as used, Workers(PROCESSES, savers, [bench.sides.theirs]) as w:
         theirs = _sum(w.results("theirs", seconds))
     note = (
-        f"{tcp} TCP connections to our server; ours did {_told(ours, seconds)}, theirs, of the {theirs.connected} that "
-        f"connected, {_told(theirs, seconds)}. Theirs: {theirs.failed_with or 'no error'}"
+        f"{tcp} TCP connections to our server; ours did {_told(ours)}, theirs, of the {theirs.connected} that "
+        f"connected, {_told(theirs)}. Theirs: {theirs.failed_with or 'no error'}"
     )
     if ours.errors:
         note += f". Ours: {ours.failed_with}"
     yield Row(f"errors of {CLIENTS:,} clients", "", ours.errors, theirs.errors, target=ours_at_most(0), note=note)
+    rates = [len(one.took) / one.elapsed if one.took else 0.0 for one in (ours, theirs)]
+    yield Row(f"supersteps of {CLIENTS:,} clients", "/s", rates[0], rates[1], note="each asked for one a second")
     note = "the most that pg_stat_activity showed of each side's database; theirs may have 100 with our idle server's"
     target = ours_at_most(MOST_DATABASE_CONNECTIONS)
     yield Row(f"database connections of {CLIENTS:,} clients", "", max(ours_used), max(used), target=target, note=note)
 
 
-def _told(clients: Clients, seconds: float) -> str:
+def _told(clients: Clients) -> str:
     if not clients.took:
         return "nothing"
-    rate = len(clients.took) / seconds
     slow = percentile(clients.took, 0.99) * 1000
-    return f"{rate:.0f} supersteps a second asked for (p99 {slow:.0f} ms)"
+    return f"{len(clients.took):,} supersteps in {clients.elapsed:.1f} s (p99 {slow:.0f} ms)"
 
 
 def _sum(found: list[Clients]) -> Clients:
@@ -169,6 +174,7 @@ def _sum(found: list[Clients]) -> Clients:
         whole.errors += one.errors
         whole.failed_with = whole.failed_with or one.failed_with
         whole.took += one.took
+        whole.elapsed = max(whole.elapsed, one.elapsed)
     return whole
 
 

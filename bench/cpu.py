@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, cast
 
 import psutil
 
+from bench import profiled_server
 from bench.pairs import in_turn, paired, say
 from bench.row import Row
 from bench.sides import Bench, Sides
@@ -48,32 +50,36 @@ class Cpu:
 def cpu(bench: Bench) -> Iterator[Row]:
     """CPU per superstep at one client and at many, and a profile of the server at many."""
     for count in (1, PROCESSES):
-        with Workers(count, sequential, bench.sides.both) as workers:
-            for side in bench.sides.both:
-                workers.results(side.name, bench.effort.warm)
-            pairs = in_turn(
-                f"CPU, {count} clients",
-                lambda workers=workers: _used(bench, workers, "ours"),  # type: ignore[misc]
-                lambda workers=workers: _used(bench, workers, "theirs"),  # type: ignore[misc]
-                bench.effort,
-                lambda used: used.whole,
-            )
-        ours, theirs = ([pair[place] for pair in pairs] for place in (0, 1))
-        clients = "1 client" if count == 1 else f"{count} processes"
-        note = f"client, server, PostgreSQL. Ours: {_parts(ours)}; theirs: {_parts(theirs)}"
-        figures = [(one.whole, other.whole) for one, other in pairs]
-        yield paired(f"CPU of all for a superstep, {clients}", "ms", figures, None, note)
-        server = sorted(one.server for one in ours)[len(ours) // 2]
-        yield Row(f"CPU of the server for a superstep, {clients}", "ms", server)
+        yield from _whole(bench, count)
     yield _profile(bench)
+
+
+def _whole(bench: Bench, count: int) -> Iterator[Row]:
+    with Workers(count, sequential, bench.sides.both) as workers:
+        for side in bench.sides.both:
+            workers.results(side.name, bench.effort.warm)
+        pairs = in_turn(
+            f"CPU of all, {count} at once",
+            lambda: _used(bench, workers, "ours"),
+            lambda: _used(bench, workers, "theirs"),
+            bench.effort,
+            lambda used: used.whole,
+        )
+    ours, theirs = zip(*pairs, strict=True)
+    clients = "1 client" if count == 1 else f"{count} processes"
+    note = f"client + server + PostgreSQL. Ours: {_parts(ours)}; theirs: {_parts(theirs)}"
+    figures = [(one.whole, other.whole) for one, other in pairs]
+    yield paired(f"CPU of all for a superstep, {clients}", "ms", figures, None, note)
+    yield Row(f"CPU of the server for a superstep, {clients}", "ms", median(one.server for one in ours))
 
 
 def _used(bench: Bench, workers: Workers[int], side: str) -> Cpu:
     server = [psutil.Process(bench.sides.server.process.pid)]
     clients = [psutil.Process(process.pid) for process in workers.processes]
-    # A backend that ends meanwhile would take its time with it; those of the workers stay.
-    first = psutil.Process(bench.postgres.postmaster_pid)
-    groups = (clients, server, [first, *first.children()])
+    # It was started by this process. A backend that ends meanwhile would take its time with it; those of the workers
+    # stay.
+    postgres = [one for one in psutil.Process().children(recursive=True) if one.name() == "postgres"]
+    groups = (clients, server, postgres)
     before = [_seconds(group) for group in groups]
     done = sum(workers.results(side, bench.effort.seconds))
     used = [(_seconds(group) - start) * 1000 / done for group, start in zip(groups, before, strict=True)]
@@ -104,10 +110,10 @@ def _profile(bench: Bench) -> Row:
         used, done = _busy(sides, seconds)
     owners, top = _by_owner(file)
     share = sum(owners[owner] for owner in _OURS)
-    # What the profiler did not see: gRPC's threads, and what the loop's thread did before it was profiled.
+    # What the profiler does not see: threads of gRPC's, and what the event loop does itself.
     rest = max(0.0, used - sum(owners.values()))
     parts = [f"{owner} {part / used:.0%}" for owner, part in owners.most_common() if part / used >= 0.005]
-    parts.append(f"threads of C, and unseen, {rest / used:.0%}")
+    parts.append(f"the event loop and threads of C {rest / used:.0%}")
     say(f"  CPU: {', '.join(parts)}", end="")
     note = (
         f"{PROCESSES} processes; {', '.join(parts)}. A profiled function costs more than it does otherwise, so that "
@@ -118,10 +124,14 @@ def _profile(bench: Bench) -> Row:
 
 
 def _busy(sides: Sides, seconds: float) -> tuple[float, int]:
-    """Keep a server busy; the CPU it used from its start to just before its end, and the supersteps."""
+    """Keep a server busy, and profile it meanwhile; the CPU that it used, and the supersteps."""
+    server = psutil.Process(sides.server.process.pid)
     with Workers(PROCESSES, sequential, [sides.ours]) as workers:
+        workers.results("ours", seconds / 4)
+        server.send_signal(profiled_server.START)
+        before = _seconds([server])
         done = sum(workers.results("ours", seconds))
-        return _seconds([psutil.Process(sides.server.process.pid)]), done
+        return _seconds([server]) - before, done
 
 
 def _by_owner(file: Path) -> tuple[Counter[str], list[str]]:

@@ -43,7 +43,7 @@ def as_bytes(saver: RemoteSaver, steps: Supersteps) -> bytes:
     """All that a superstep sends, as our client sends it."""
     put, _ = requests.put_checkpoint(*steps.checkpoint(), saver.serde)
     writes = requests.put_writes(steps.config, *steps.writes(), saver.serde)
-    return put.request.SerializeToString() + writes.request.SerializeToString()
+    return bytes(put.request.SerializeToString() + writes.request.SerializeToString())
 
 
 def floor(bench: Bench) -> Iterator[Row]:

@@ -5,7 +5,7 @@ channels it wrote and of its trigger, what it has seen, its step and its parent.
 """
 
 import itertools
-from collections.abc import Iterator
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -32,8 +32,7 @@ class Supersteps:
         self._saver = saver
         self._thread_id = thread_id
         self._numbers = itertools.count(-1)
-        writer = Writer(seed=sum(thread_id.encode()))
-        self._values: Iterator[list[AnyMessage]] = itertools.cycle([_messages(writer) for _ in range(_VARIETY)])
+        self._values = itertools.cycle(_values())
         self._written: list[AnyMessage] = []
         self._before = empty_checkpoint()
         self._version: str | None = None
@@ -67,8 +66,14 @@ class Supersteps:
         return {"configurable": {"thread_id": self._thread_id, "checkpoint_ns": "", "checkpoint_id": checkpoint_id}}
 
 
-def _messages(writer: Writer) -> list[AnyMessage]:
+@cache
+def _values() -> list[list[AnyMessage]]:
+    """What the channel holds, one value after the other; made once, as many threads use them."""
+    writer = Writer(seed=0)
     return [
-        kind(writer.prose(LENGTH), id=str(uuid6()))
-        for kind, _ in zip(itertools.cycle((HumanMessage, AIMessage)), range(MESSAGES), strict=False)
+        [
+            kind(writer.prose(LENGTH), id=str(uuid6()))
+            for kind, _ in zip(itertools.cycle((HumanMessage, AIMessage)), range(MESSAGES), strict=False)
+        ]
+        for _ in range(_VARIETY)
     ]

@@ -1,5 +1,7 @@
 """Words that compress as a chat's words do, the same ones in every run."""
 
+from functools import cache
+from itertools import accumulate
 from random import Random
 
 _COMMON_WORDS = """
@@ -27,18 +29,24 @@ class Writer:
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)
-        common = _COMMON_WORDS.split()
-        rare = [word + ending for ending in _ENDINGS for word in common if len(word) > 3]
-        self._random.shuffle(rare)
-        self._words = common + rare
-        # Zipf's law, as in any language: the n-th word has the n-th part of the first one's share.
-        self._weights = [1 / (place + 3) for place in range(len(self._words))]
 
     def prose(self, length: int) -> str:
         """Exactly so many characters."""
+        words, shares = _vocabulary()
         text = ""
         while len(text) < length:
-            words = self._random.choices(self._words, self._weights, k=self._random.randint(5, 18))
-            numbers = f" {self._random.randint(2, 9999)}" if self._random.random() < 0.3 else ""
-            text += f"{' '.join(words).capitalize()}{numbers}. "
+            sentence = " ".join(self._random.choices(words, cum_weights=shares, k=self._random.randint(5, 18)))
+            number = f" {self._random.randint(2, 9999)}" if self._random.random() < 0.3 else ""
+            text += f"{sentence.capitalize()}{number}. "
         return text[: length - 1] + "."
+
+
+@cache
+def _vocabulary() -> tuple[list[str], list[float]]:
+    """Words, and the share of all text that each and those before it have."""
+    common = _COMMON_WORDS.split()
+    rare = [word + ending for ending in _ENDINGS for word in common if len(word) > 3]
+    Random(0).shuffle(rare)
+    words = common + rare
+    # Zipf's law, as in any language: the n-th word has the n-th part of the first one's share.
+    return words, list(accumulate(1 / (place + 3) for place in range(len(words))))
