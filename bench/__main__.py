@@ -37,16 +37,24 @@ def main() -> int:
     chosen = options.rows or list(MEASUREMENTS)
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     rows: list[Row] = []
+    commits: dict[str, float] = {}
+    before = history.last(options.out, quick=options.quick)
     began = time.monotonic()
     with running(effort) as bench:
         for name in chosen:
-            say(f"{name} ...", end="")
+            commits[name] = floor.commit_ms(bench.sides.theirs.conninfo)
+            say(f"{name} ... (a commit takes {commits[name]:.2f} ms now)")
             start = time.monotonic()
             found = _measured(name, bench)
             rows += found
-            say(f"{name}: {time.monotonic() - start:.0f} s\n{table.as_text(found)}")
+            say(f"{name}: {time.monotonic() - start:.0f} s\n{table.as_text(found, before)}")
         facts = history.facts(bench.postgres.conninfo, quick=options.quick, seconds=time.monotonic() - began)
-    print(f"\n{table.as_text(rows)}\n\n{table.as_markdown(rows)}\n\n{table.notes(rows)}")
+    facts["commit_ms"] = {name: round(took, 3) for name, took in commits.items()}
+    print(f"\n{table.as_text(rows, before)}\n\n{table.as_markdown(rows)}")
+    print(f"\n{table.summary(rows)}; a small commit took {min(commits.values()):.2f} to {max(commits.values()):.2f} ms")
+    for row in rows:
+        if row.error:
+            print(f"\n{row.name} failed:\n{row.error}")
     if options.out or not options.rows:
         kept = history.keep(rows, facts, options.out)
         print(f"\nkept in {', '.join(map(str, kept))}")

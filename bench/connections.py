@@ -44,7 +44,9 @@ class Clients:
 
     def fail(self, error: BaseException) -> None:
         self.errors += 1
-        self.failed_with = self.failed_with or f"{type(error).__name__}: {error}".splitlines()[0][:160]
+        self.failed_with = (
+            self.failed_with or f"{type(error).__name__}: {error}".splitlines()[0].rpartition("failed: ")[2][:120]
+        )
 
 
 @contextmanager
@@ -136,7 +138,7 @@ def savers(side: Theirs, number: int) -> Iterator[Block[Clients]]:
 
 def thousand(bench: Bench) -> Iterator[Row]:
     """Both sides' clients, one side after the other. It is counted, not timed."""
-    seconds = 4.0 if bench.effort.quick else 10.0
+    seconds = 3.0 if bench.effort.quick else 10.0
     with (
         _observer(bench, bench.sides.ours_conninfo) as ours_used,
         Workers(PROCESSES, channels, [bench.sides.ours]) as w,

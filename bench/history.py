@@ -55,5 +55,15 @@ def keep(rows: Sequence[Row], facts: dict[str, Any], directory: Path | None) -> 
     return [kept, picture]
 
 
+def last(directory: Path | None, *, quick: bool) -> dict[str, float]:
+    """What the newest run of the same kind found: of each row, the figure that its target is for, or its ratio."""
+    found = [one for one in (directory or RESULTS).glob("*.json") if one.stem.endswith("-quick") == quick]
+    if not found:
+        return {}
+    rows = json.loads(max(found).read_text())["rows"]
+    figures = {row["name"]: row["ratio"] if row["judged"] is None else row["judged"] for row in rows}
+    return {name: figure for name, figure in figures.items() if figure is not None}
+
+
 def _git(*arguments: str) -> str:
     return subprocess.run(("git", *arguments), check=False, capture_output=True, text=True).stdout.strip()

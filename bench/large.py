@@ -24,7 +24,7 @@ COME_BACK = 0.5  # of the value: what may stay, for an allocator that keeps some
 ROUNDS = 5
 
 _SAMPLING = 0.005  # seconds between looks
-_PATIENCE = 3.0  # seconds for the memory to come back in
+PATIENCE = 3.0  # seconds for the memory to come back in
 
 
 @dataclass
@@ -53,9 +53,9 @@ def large(bench: Bench) -> Iterator[Row]:
             superstep(ours, steps)
         before = _resident(process)
         rounds = []
-        count = 2 if bench.effort.quick else ROUNDS
+        count, patience = (2, 1.0) if bench.effort.quick else (ROUNDS, PATIENCE)
         for number in range(1, count + 1):
-            with _watched(process, before) as memory:
+            with _watched(process, before, patience) as memory:
                 took = _through(ours, value)
             rounds.append(memory)
             say(f"  48 MiB: stored and read, {number} of {count}; {memory.told()}", end="")
@@ -66,7 +66,7 @@ def large(bench: Bench) -> Iterator[Row]:
     peak = "memory for 48 MiB, at its peak"
     yield Row(peak, "x", (first.peak - before) / SIZE, target=ours_at_most(6), note=note)
     stays = (first.after - before) / SIZE
-    note = f"within {_PATIENCE:.0f} s"
+    note = f"within {patience:.0f} s"
     yield Row("memory for 48 MiB, that stays", "x", stays, target=ours_at_most(COME_BACK), note=note)
     stays = (last.after - before) / SIZE
     note = f"after {count} of them, one after the other"
@@ -93,13 +93,13 @@ def _through(saver: Saver, value: bytes) -> tuple[float, float]:
 
 
 @contextmanager
-def _watched(process: psutil.Process, before: int) -> Iterator[Memory]:
+def _watched(process: psutil.Process, before: int, patience: float) -> Iterator[Memory]:
     memory = Memory()
     sampling = threading.Thread(target=memory.sample, args=(process,))
     sampling.start()
     try:
         yield memory
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + patience
         while (now := time.monotonic()) < end:
             memory.after = _resident(process)
             if memory.after <= before + COME_BACK * SIZE:

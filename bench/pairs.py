@@ -24,7 +24,7 @@ class Effort:
 
 
 FULL = Effort(pairs=7, seconds=1.5, warm=0.7, quick=False)
-QUICK = Effort(pairs=3, seconds=0.5, warm=0.3, quick=True)
+QUICK = Effort(pairs=3, seconds=0.4, warm=0.2, quick=True)
 
 
 def say(text: str, end: str = "\n") -> None:
@@ -45,7 +45,7 @@ def in_turn(
     for number in range(1, effort.pairs + 1):
         pairs.append((ours(), theirs()))
         so_far = median(figure(one) / figure(other) for one, other in pairs)
-        say(f"  {title}: pair {number} of {effort.pairs}, ratio so far {so_far:.2f}", end="")
+        say(f"  {title}: pair {number} of {effort.pairs}, ratio so far {so_far:.3g}", end="")
     return pairs
 
 

@@ -1,6 +1,6 @@
 """The rows as a table for people, as Markdown for the documentation, and as JSON for later."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,10 +9,13 @@ from bench.row import Row
 HEADINGS = ("what", "ours", "theirs", "ratio", "target", "met")
 
 
-def as_text(rows: Sequence[Row]) -> str:
-    """Columns side by side, and below them what has to be said of single rows."""
-    lines = [HEADINGS, *(_cells(row) for row in rows)]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(HEADINGS))]
+def as_text(rows: Sequence[Row], before: Mapping[str, float]) -> str:
+    """Columns side by side. `before` is what the figure that the target is for was in the run before."""
+    lines: list[tuple[str, ...]] = [(*HEADINGS, "before")]
+    for row in rows:
+        last = before.get(row.name)
+        lines.append((*_cells(row), "" if last is None else _judged(row, last)))
+    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
     lines.insert(1, tuple("-" * width for width in widths))
     return "\n".join(
         "  ".join(
@@ -24,33 +27,38 @@ def as_text(rows: Sequence[Row]) -> str:
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """The same with notes."""
+    """The same for the documentation, with what has to be said of single rows."""
     lines: list[tuple[str, ...]] = [(*HEADINGS, "note"), ("---", "---:", "---:", "---:", "---", "---", "---")]
     lines += [(*_cells(row), row.note.replace("|", "\\|")) for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def notes(rows: Sequence[Row]) -> str:
-    """What each row has to say besides its figures; of failed ones, the whole error."""
-    return "\n".join(f"{row.name}: {row.error or row.note}" for row in rows if row.error or row.note)
+def summary(rows: Sequence[Row]) -> str:
+    """How many targets are met."""
+    judged = [row for row in rows if row.met is not None]
+    return f"{sum(row.met is True for row in judged)} of {len(judged)} targets are met"
 
 
 def as_json(row: Row) -> dict[str, Any]:
     """A row as it is kept."""
-    return asdict(row) | {"met": row.met}
+    return asdict(row) | {"judged": row.judged, "met": row.met}
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     if row.error:
         last = row.error.strip().splitlines()[-1]
         return row.name, "", "", "", "", f"failed: {last[:80]}"
-    target = ""
-    if row.target is not None:
-        unit = "x" if row.target.of == "ratio" else f" {row.unit}".rstrip()
-        target = f"{row.target.sense} {_number(row.target.limit)}{unit}"
+    target = "" if row.target is None else f"{row.target.sense} {_judged(row, row.target.limit)}"
     met = {True: "yes", False: "NO", None: ""}[row.met]
     ratio = "" if row.ratio is None else f"{_number(row.ratio)}x"
     return row.name, _figure(row.ours, row.unit), _figure(row.theirs, row.unit), ratio, target, met
+
+
+def _judged(row: Row, value: float) -> str:
+    """A value of what the row is held to."""
+    if row.target is None or row.target.of == "ratio":
+        return f"{_number(value)}x"
+    return _figure(value, row.unit)
 
 
 def _figure(value: float | None, unit: str) -> str:
