@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from langgraph.checkpoint.base import (
@@ -18,7 +18,7 @@ from checkpointd.client.build import UNSENDABLE, unsendable
 from checkpointd.client.errors import InvalidRequest
 from checkpointd.client.langgraph.configs import Place, config_of
 from checkpointd.client.langgraph.metadata import read_metadata
-from checkpointd.client.langgraph.values import dump, load
+from checkpointd.client.langgraph.values import Typed, dump, dumped, load, loaded, put_into
 from checkpointd.client.langgraph.versions import decode_versions, encode_versions
 from checkpointd.v1 import core_pb2 as core
 from checkpointd.v1.checkpoints_pb2 import ChannelHistory, WritesPut
@@ -30,10 +30,20 @@ if TYPE_CHECKING:  # the first releases of langgraph-checkpoint 4 have no delta 
 _FIELDS = frozenset(("id", "v", "ts", "channel_values", "channel_versions", "versions_seen", "updated_channels"))
 
 
+# Says a channel's value, of this version, encoding and data, elsewhere than in the checkpoint, or returns False.
+Tell = Callable[[str, str, str, bytes], bool]
+
+
 def write_checkpoint(
-    checkpoint: Checkpoint, new_versions: Collection[str], serde: SerializerProtocol, into: core.Checkpoint
+    checkpoint: Checkpoint,
+    new_versions: Collection[str],
+    serde: SerializerProtocol,
+    into: core.Checkpoint,
+    tell: Tell | None = None,
 ) -> None:
     """Put a checkpoint into a message, with the values of those channels that have a new version.
+
+    Values that `tell` says elsewhere stay out of the message.
 
     Raises InvalidRequest, naming the field or the channel, for what can't be sent.
     """
@@ -58,7 +68,10 @@ def write_checkpoint(
         values = checkpoint.get("channel_values", {})
         for channel in new_versions:
             if channel in values and channel in versions:
-                dump(serde, values[channel], into.channel_values[channel], f"the value of channel {channel!r}")
+                name = f"the value of channel {channel!r}"
+                encoding, data = dumped(serde, values[channel], name)
+                if tell is None or not tell(channel, into.channel_versions[channel], encoding, data):
+                    put_into(into.channel_values[channel], (encoding, data), name)
         field = "extra"
         for key, value in checkpoint.items():
             # The field can't say None, only that there is no such key.
@@ -70,13 +83,17 @@ def write_checkpoint(
         raise unsendable(f"checkpoint.{field}", error) from error
 
 
-def read_checkpoint(message: core.Checkpoint, serde: SerializerProtocol) -> Checkpoint:
-    """The checkpoint in a message."""
+def read_checkpoint(
+    message: core.Checkpoint, serde: SerializerProtocol, values: Mapping[str, Typed] | None = None
+) -> Checkpoint:
+    """The checkpoint in a message, with the channels' values from there unless they are given."""
+    if values is None:
+        values = {channel: (value.encoding, value.data) for channel, value in message.channel_values.items()}
     checkpoint: dict[str, Any] = {
         "v": message.v,
         "ts": message.ts,
         "id": message.id,
-        "channel_values": {channel: load(serde, value, channel) for channel, value in message.channel_values.items()},
+        "channel_values": {channel: loaded(serde, value, channel) for channel, value in values.items()},
         "channel_versions": decode_versions(message.channel_versions),
         "versions_seen": {node: decode_versions(seen.versions) for node, seen in message.versions_seen.items()},
     }
@@ -87,12 +104,14 @@ def read_checkpoint(message: core.Checkpoint, serde: SerializerProtocol) -> Chec
     return cast(Checkpoint, checkpoint)
 
 
-def read_tuple(message: core.CheckpointTuple, serde: SerializerProtocol) -> CheckpointTuple:
-    """The tuple that LangGraph takes for a stored checkpoint."""
+def read_tuple(
+    message: core.CheckpointTuple, serde: SerializerProtocol, values: Mapping[str, Typed] | None = None
+) -> CheckpointTuple:
+    """The tuple that LangGraph takes for a stored checkpoint, with the channels' values as in `read_checkpoint`."""
     thread_id, checkpoint_ns, parent = message.thread_id, message.checkpoint_ns, message.parent_checkpoint_id
     return CheckpointTuple(
         config_of(Place(thread_id, checkpoint_ns, message.checkpoint.id)),
-        read_checkpoint(message.checkpoint, serde),
+        read_checkpoint(message.checkpoint, serde, values),
         cast(CheckpointMetadata, read_metadata(message.metadata, serde)),
         config_of(Place(thread_id, checkpoint_ns, parent)) if parent else None,
         read_writes(message.pending_writes, serde),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -17,12 +18,17 @@ from checkpointd.client import operations, rpcs
 from checkpointd.client.build import build, unsendable
 from checkpointd.client.langgraph.checkpoints import write_checkpoint, write_writes
 from checkpointd.client.langgraph.configs import Place, checkpoint_id_of, place_of
+from checkpointd.client.langgraph.held import Entry
 from checkpointd.client.langgraph.metadata import write_metadata
-from checkpointd.client.rpcs import Listing, Operation
+from checkpointd.client.langgraph.sending import PUT_CHECKPOINT, Sending
+from checkpointd.client.rpcs import Listing, Operation, Rpc
 from checkpointd.v1.checkpoints_pb2 import (
     ChannelHistory,
     CheckpointPut,
+    GetCheckpointRequest,
+    GetCheckpointResponse,
     PutCheckpointRequest,
+    PutCheckpointResponse,
     PutWritesRequest,
     WritesPut,
 )
@@ -35,6 +41,17 @@ _STRATEGIES = {"keep_latest": PRUNE_STRATEGY_KEEP_LATEST, "delete": PRUNE_STRATE
 _MOST_IDS = 1000
 
 
+def _as_it_came(response: GetCheckpointResponse) -> GetCheckpointResponse:
+    return response
+
+
+# Its answer is needed whole: it says which values were left out of it.
+_GET_CHECKPOINT = cast(
+    Rpc[GetCheckpointRequest, GetCheckpointResponse, GetCheckpointResponse],
+    cast(Any, rpcs.GET_CHECKPOINT)._replace(read=_as_it_came),
+)
+
+
 def put_checkpoint(
     config: RunnableConfig,
     checkpoint: Checkpoint,
@@ -42,8 +59,12 @@ def put_checkpoint(
     new_versions: ChannelVersions,
     serde: SerializerProtocol,
     graph_hash: str = "",
-) -> tuple[Operation[int], Place]:
-    """Store a checkpoint, and where it will stand. The checkpoint that the config names is its parent."""
+    sending: Sending | None = None,
+) -> tuple[Operation[PutCheckpointResponse], Place]:
+    """Store a checkpoint, and where it will stand. The checkpoint that the config names is its parent.
+
+    All values are in the request, whole unless `sending` is there to send them in another way.
+    """
     thread_id, checkpoint_ns, parent_checkpoint_id = place_of(config)
     put = build(
         CheckpointPut,
@@ -53,10 +74,11 @@ def put_checkpoint(
     )
     request = build(PutCheckpointRequest, thread_id=thread_id, put=put)
     # The rest is filled in place: values can be large, and a message that is put into another one is copied.
-    write_checkpoint(checkpoint, new_versions, serde, request.put.checkpoint)
+    tell = None if sending is None else partial(sending.tell, into=request)
+    write_checkpoint(checkpoint, new_versions, serde, request.put.checkpoint, tell)
     whole = get_serializable_checkpoint_metadata(config, metadata)
     write_metadata(cast(dict[str, Any], whole), serde, request.put.metadata)
-    return rpcs.PUT_CHECKPOINT.of(request), Place(thread_id, checkpoint_ns, checkpoint["id"])
+    return PUT_CHECKPOINT.of(request), Place(thread_id, checkpoint_ns, checkpoint["id"])
 
 
 def put_writes(
@@ -113,9 +135,12 @@ def prune(thread_ids: Collection[str], strategy: str) -> Iterator[Operation[int]
     )
 
 
-def get_tuple(config: RunnableConfig) -> Operation[CheckpointTuple]:
-    """Get the checkpoint that the config names, or the head of its namespace."""
-    return operations.get_checkpoint(**place_of(config)._asdict())
+def get_tuple(place: Place, held: Mapping[str, Entry]) -> Operation[GetCheckpointResponse]:
+    """Get a checkpoint, or the head of a namespace, without those of its values that are held, by channel."""
+    request = build(GetCheckpointRequest, **place._asdict())
+    for channel, entry in held.items():
+        request.held_values.add(channel=channel, version=entry.version, hash=entry.hash)
+    return _GET_CHECKPOINT.of(request)
 
 
 def channel_history(config: RunnableConfig, channels: Iterable[str]) -> Operation[Mapping[str, ChannelHistory]]:

@@ -24,7 +24,9 @@ from checkpointd.client.connection import Connection
 from checkpointd.client.errors import NotFound
 from checkpointd.client.langgraph import requests
 from checkpointd.client.langgraph.checkpoints import read_histories, read_tuple
-from checkpointd.client.langgraph.configs import config_of
+from checkpointd.client.langgraph.configs import config_of, place_of
+from checkpointd.client.langgraph.held import Held
+from checkpointd.client.langgraph.sending import Sending
 from checkpointd.client.langgraph.states import States
 from checkpointd.client.langgraph.writers import Mode, Write, Writers
 from checkpointd.client.listing import aeach, each
@@ -62,6 +64,7 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         writers: Mode = "fork",
         lease_ttl: float = 30.0,
         lease_wait: float = 60.0,
+        value_cache: int = 64 << 20,
     ) -> None:
         """Nothing is sent before the first call.
 
@@ -79,14 +82,18 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
             lease_ttl: seconds, 1 to 3600: how long a lease outlives a process that ends without giving it back. It is
                 renewed in the background.
             lease_wait: seconds, 0 to 3600: how long a run waits for a lease that another one has.
+            value_cache: bytes of serialised values to keep in this process, those used last, so that a large value that
+                changes a little need not be sent and received whole; 0 keeps none. Every server behind the target must
+                know changes before its clients do, or else they send what they keep whole once more.
 
         Raises:
             InvalidRequest: an argument is not of this form.
         """
         super().__init__(serde=serde)
         self._connection = Connection(target, tenant=tenant, timeout=timeout)
-        # One object, which the clones that LangGraph makes of a saver (`with_allowlist`) share.
+        # Objects which the clones that LangGraph makes of a saver (`with_allowlist`) share.
         self._writers = Writers(self._connection, writers, lease_ttl, lease_wait)
+        self._held = Held(value_cache)
 
     @classmethod
     def from_conn_string(
@@ -99,6 +106,7 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         writers: Mode = "fork",
         lease_ttl: float = 30.0,
         lease_wait: float = 60.0,
+        value_cache: int = 64 << 20,
     ) -> Self:
         """The saver for a server, to be used under `with`, under `async with`, or as it is."""
         return cls(
@@ -109,6 +117,7 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
             writers=writers,
             lease_ttl=lease_ttl,
             lease_wait=lease_wait,
+            value_cache=value_cache,
         )
 
     def close(self) -> None:
@@ -142,24 +151,28 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that the config names, or the head of its namespace; None when there is none."""
         self._writers.begin(config)
+        place = place_of(config)
+        held = self._held.of(place.thread_id, place.checkpoint_ns)
         try:
-            found = call(self._connection, requests.get_tuple(config))
+            answer = call(self._connection, requests.get_tuple(place, held))
         except NotFound:
             self._writers.found(config, "")
             return None
-        self._writers.found(config, found.checkpoint.id)
-        return read_tuple(found, self.serde)
+        self._writers.found(config, answer.checkpoint_tuple.checkpoint.id)
+        return read_tuple(answer.checkpoint_tuple, self.serde, self._held.received(place, answer, held))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """As `get_tuple`."""
         await self._writers.abegin(config)
+        place = place_of(config)
+        held = self._held.of(place.thread_id, place.checkpoint_ns)
         try:
-            found = await acall(self._connection, requests.get_tuple(config))
+            answer = await acall(self._connection, requests.get_tuple(place, held))
         except NotFound:
             self._writers.found(config, "")
             return None
-        self._writers.found(config, found.checkpoint.id)
-        return read_tuple(found, self.serde)
+        self._writers.found(config, answer.checkpoint_tuple.checkpoint.id)
+        return read_tuple(answer.checkpoint_tuple, self.serde, self._held.received(place, answer, held))
 
     def list(
         self,
@@ -223,10 +236,11 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
 
         The checkpoint that the config names becomes its parent. Returns the config that names it.
         """
+        sending = Sending(self._held, changes=not self._writers.merges(config))
         operation, place = requests.put_checkpoint(
-            config, checkpoint, metadata, new_versions, self.serde, self._registered.graph_hash
+            config, checkpoint, metadata, new_versions, self.serde, self._registered.graph_hash, sending
         )
-        self._writers.send(config, operation, Write.of_checkpoint(config, place, metadata))
+        self._writers.send(config, operation, Write.of_checkpoint(config, place, metadata), sending)
         return config_of(place)
 
     async def aput(
@@ -237,10 +251,11 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """As `put`."""
+        sending = Sending(self._held, changes=not self._writers.merges(config))
         operation, place = requests.put_checkpoint(
-            config, checkpoint, metadata, new_versions, self.serde, self._registered.graph_hash
+            config, checkpoint, metadata, new_versions, self.serde, self._registered.graph_hash, sending
         )
-        await self._writers.asend(config, operation, Write.of_checkpoint(config, place, metadata))
+        await self._writers.asend(config, operation, Write.of_checkpoint(config, place, metadata), sending)
         return config_of(place)
 
     def put_writes(
@@ -260,10 +275,12 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
     def delete_thread(self, thread_id: str) -> None:
         """Delete a thread with everything in it. One that does not exist is deleted already."""
         call(self._connection, requests.delete_thread(thread_id))
+        self._held.forget(str(thread_id))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """As `delete_thread`."""
         await acall(self._connection, requests.delete_thread(thread_id))
+        self._held.forget(str(thread_id))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints of runs, in all threads, a thousand runs at a time.

@@ -7,27 +7,53 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from checkpointd.client.errors import InvalidRequest, UnreadableValue
 from checkpointd.v1.core_pb2 import Value
 
+# A serialised value: its encoding's name and its bytes.
+Typed = tuple[str, bytes]
+
 
 def dump(serde: SerializerProtocol, value: object, into: Value, name: str) -> None:
     """Serialise a value into a message. Raises InvalidRequest with this name when the serialiser refuses it."""
+    put_into(into, dumped(serde, value, name), name)
+
+
+def dumped(serde: SerializerProtocol, value: object, name: str) -> Typed:
+    """A value, serialised. Raises InvalidRequest with this name when the serialiser refuses it."""
     try:
-        into.encoding, data = serde.dumps_typed(value)
+        encoding, data = serde.dumps_typed(value)
         # A serialiser may give any bytes-like object, a message takes only bytes.
-        into.data = data if type(data) is bytes else bytes(data)
+        return encoding, data if type(data) is bytes else bytes(data)
     except Exception as error:
-        raise InvalidRequest(
-            f"{name} can't be stored: {error}; this call stored nothing",
-            reason="INVALID_FIELD",
-            metadata={"field": name},
-        ) from error
+        raise _unstorable(name, error) from error
+
+
+def put_into(into: Value, typed: Typed, name: str) -> None:
+    """Put a serialised value into a message. Raises InvalidRequest with this name when it does not fit there."""
+    try:
+        into.encoding, into.data = typed
+    except Exception as error:
+        raise _unstorable(name, error) from error
+
+
+def _unstorable(name: str, cause: Exception) -> InvalidRequest:
+    return InvalidRequest(
+        f"{name} can't be stored: {cause}; this call stored nothing",
+        reason="INVALID_FIELD",
+        metadata={"field": name},
+    )
 
 
 def load(serde: SerializerProtocol, value: Value, name: str) -> Any:
     """The object in a message. Raises UnreadableValue with this name when the serialiser can't make it."""
+    return loaded(serde, (value.encoding, value.data), name)
+
+
+def loaded(serde: SerializerProtocol, typed: Typed, name: str) -> Any:
+    """The object that was serialised, made anew. Raises UnreadableValue with this name when it can't be made."""
     try:
-        return serde.loads_typed((value.encoding, value.data))
+        return serde.loads_typed(typed)
     except Exception as error:
-        raise unreadable(name, value, error) from error
+        encoding, data = typed
+        raise unreadable(name, Value(encoding=encoding, data=data), error) from error
 
 
 def unreadable(name: str, value: Value, cause: Exception) -> UnreadableValue:

@@ -23,6 +23,7 @@ from checkpointd.client.langgraph import runs
 from checkpointd.client.langgraph.configs import Place, place_of
 from checkpointd.client.langgraph.leases import Lease, Leases
 from checkpointd.client.langgraph.runs import Run, Turn
+from checkpointd.client.langgraph.sending import Sending
 from checkpointd.client.rpcs import Operation
 from checkpointd.v1.checkpoints_pb2 import CommitOp, CommitRequest
 from checkpointd.v1.core_pb2 import CheckpointTuple, Precondition
@@ -147,25 +148,35 @@ class Writers:
             else:
                 run.chosen.add(Place(found.thread_id, found.checkpoint_ns, found.checkpoint.id))
 
-    def send(self, config: RunnableConfig, operation: Operation[Any], write: Write) -> object:
-        """Make a call that writes, now or with the checkpoint that it belongs to."""
+    def merges(self, config: RunnableConfig) -> bool:
+        """Whether what is sent with this config may go with a later write, in one commit."""
+        return self._checked and runs.saves_at_end(config)
+
+    def send(
+        self, config: RunnableConfig, operation: Operation[Any], write: Write, sending: Sending | None = None
+    ) -> object:
+        """Make a call that writes, now or with the checkpoint that it belongs to; a checkpoint with its `sending`."""
+        make = call if sending is None else sending.call
         if not self._checked:
-            return call(self._connection, operation)
+            return make(self._connection, operation)
         with self._turn(config, write) as (run, turn):
             turn.wait(self._connection.timeout)
             with self._lease(run, config, write) as lease:
                 ready = _ready(operation, run, write, lease)
-                return None if ready is None else call(self._connection, ready)
+                return None if ready is None else make(self._connection, ready)
 
-    async def asend(self, config: RunnableConfig, operation: Operation[Any], write: Write) -> object:
+    async def asend(
+        self, config: RunnableConfig, operation: Operation[Any], write: Write, sending: Sending | None = None
+    ) -> object:
         """As `send`."""
+        make = acall if sending is None else sending.acall
         if not self._checked:
-            return await acall(self._connection, operation)
+            return await make(self._connection, operation)
         with self._turn(config, write) as (run, turn):
             await turn.await_(self._connection.timeout)
             async with self._alease(run, config, write) as lease:
                 ready = _ready(operation, run, write, lease)
-                return None if ready is None else await acall(self._connection, ready)
+                return None if ready is None else await make(self._connection, ready)
 
     def update(self, config: RunnableConfig, operation: Operation[Result]) -> Result:
         """Make a call that reads and writes in one."""
