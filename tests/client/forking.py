@@ -6,6 +6,7 @@ with 0 if all went well there and in its children.
 
 import asyncio
 import faulthandler
+import itertools
 import multiprocessing
 import os
 import signal
@@ -25,11 +26,24 @@ class Clients:
         self.asynchronous = AsyncClient(target, timeout=30)
 
     def use(self) -> None:
+        """Calls of their own, and ops of a session."""
         self.sync.get_thread(thread_id="t")
+        self.op("sync")
         asyncio.run(self._use())
 
     async def _use(self) -> None:
-        await asyncio.gather(*(self.asynchronous.get_thread(thread_id="t") for _ in range(3)))
+        await asyncio.gather(
+            *(self.asynchronous.get_thread(thread_id="t") for _ in range(3)),
+            *(self.aop(f"task {n}") for n in range(3)),
+        )
+
+    def op(self, checkpoint_id: str) -> None:
+        found = self.sync.get_checkpoint(thread_id="t", checkpoint_id=checkpoint_id)
+        assert found.checkpoint.id == checkpoint_id, found
+
+    async def aop(self, checkpoint_id: str) -> None:
+        found = await self.asynchronous.get_checkpoint(thread_id="t", checkpoint_id=checkpoint_id)
+        assert found.checkpoint.id == checkpoint_id, found
 
 
 def fork(child: Callable[[], None]) -> int:
@@ -65,6 +79,24 @@ def quiet(target: str) -> None:
     clients.use()
     well_ended(child)
     clients.use()
+
+
+def often(target: str) -> None:
+    """Fork after fork, each with a session that is idle; parent and child go on at once."""
+    clients = Clients(target)
+    for n in range(50):
+        clients.op(str(n))
+        child = fork(lambda n=n: clients.op(f"child {n}"))  # type: ignore[misc]
+        clients.op(f"parent {n}")
+        well_ended(child)
+
+
+def dropped(target: str) -> None:
+    """A client that nobody has any more, and nobody has closed."""
+    clients = Clients(target)
+    clients.op("before")
+    del clients
+    well_ended(fork(Clients(target).use))
 
 
 def generations(target: str) -> None:
@@ -110,8 +142,9 @@ def busy(target: str) -> None:
 
     def call() -> None:
         try:
-            while not enough.is_set():
+            for n in itertools.takewhile(lambda _: not enough.is_set(), itertools.count()):
                 clients.sync.get_thread(thread_id="t")
+                clients.op(str(n))
         except BaseException as error:
             failures.append(error)
 
@@ -201,7 +234,10 @@ def pool(target: str) -> None:
     asyncio.run(start())
 
 
-PROGRAMS = {program.__name__: program for program in (quiet, generations, unused, closed, busy, waiting, listing, pool)}
+PROGRAMS = {
+    program.__name__: program
+    for program in (quiet, often, dropped, generations, unused, closed, busy, waiting, listing, pool)
+}
 
 if __name__ == "__main__":
     end_in_time()

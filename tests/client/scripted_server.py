@@ -1,5 +1,7 @@
 """A gRPC server of the contract on a real socket that does what a test tells it: fail, wait, break off, answer."""
 
+from __future__ import annotations
+
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +20,7 @@ from checkpointd.v1 import checkpoints_pb2_grpc, leases_pb2_grpc, states_pb2_grp
 from checkpointd.v1 import leases_pb2 as leases
 from checkpointd.v1 import states_pb2 as states
 from checkpointd.v1 import threads_pb2 as threads
+from tests.client.scripted_sessions import ScriptedSessions
 
 
 class Failure(NamedTuple):
@@ -61,14 +64,15 @@ class ScriptedServer(
     """Answers every rpc with an empty response unless it is told otherwise.
 
     `script` has what the next calls meet, in order: a Failure, or a function that answers. `answers` says what an rpc,
-    by its name, is answered otherwise. `calls` is what came.
+    by its name, is answered otherwise. `calls` is what came, by calls of their own and by sessions alike.
     """
 
     def __init__(self, port: int = 0, *, options: tuple[tuple[str, int], ...] = ()) -> None:
         self.script: deque[Failure | Answer] = deque()
         self.answers: dict[str, Answer] = {}
         self.calls: list[Call] = []
-        self._server = grpc.server(ThreadPoolExecutor(32), options=options)
+        self.sessions = ScriptedSessions(self)
+        self._server = grpc.server(ThreadPoolExecutor(64), options=options)
         checkpoints_pb2_grpc.add_CheckpointsServicer_to_server(self, self._server)
         threads_pb2_grpc.add_ThreadsServicer_to_server(self, self._server)
         states_pb2_grpc.add_StatesServicer_to_server(self, self._server)
@@ -109,6 +113,9 @@ class ScriptedServer(
         found = checkpoints.GetCheckpointResponse()
         found.checkpoint_tuple.checkpoint.id = request.checkpoint_id or "head"
         return self._meet("GetCheckpoint", request, context, found)
+
+    def Session(self, request_iterator: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+        return self.sessions.answers(request_iterator, context)
 
     def ListCheckpoints(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         yield from self._meet("ListCheckpoints", request, context, ())

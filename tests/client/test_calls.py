@@ -264,13 +264,13 @@ async def test_a_client_for_threads_may_be_called_in_the_thread_of_an_event_loop
 async def test_cancelling_a_task_cancels_its_call(scripted: ScriptedServer, async_client: AsyncClient) -> None:
     waiting = Waiting()
     scripted.script.append(waiting)
-    task = asyncio.create_task(async_client.get_checkpoint(thread_id="t"))
+    task = asyncio.create_task(async_client.get_thread(thread_id="t"))
     assert await asyncio.to_thread(waiting.entered.wait, 30)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await asyncio.to_thread(waiting.over.wait, 30)
-    assert (await async_client.get_checkpoint(thread_id="t")).checkpoint.id == "head"
+    assert (await async_client.get_thread(thread_id="t")).thread.thread_id == "t"
 
 
 async def test_a_waiting_call_leaves_the_event_loop_free(scripted: ScriptedServer, async_client: AsyncClient) -> None:

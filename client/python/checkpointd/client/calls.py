@@ -1,7 +1,8 @@
 """Making a call that has one answer: from a thread (`call`) and from an event loop (`acall`).
 
-Both use the same synchronous channel. One of gRPC's asyncio channels would cost an event loop less CPU for a call, but
-it belongs to one loop, can't be called without one, and is lost to a process that forks.
+A small op goes with others in the process's session (see session.py), any other one in a call of its own. Both clients
+use the same synchronous channels. One of gRPC's asyncio channels belongs to one loop, can't be called without one, and
+is lost to a process that forks.
 """
 
 from __future__ import annotations
@@ -16,38 +17,56 @@ from checkpointd.client.connection import Connection
 from checkpointd.client.fork import gate
 from checkpointd.client.retry import Attempts
 from checkpointd.client.rpcs import Operation, Result
+from checkpointd.client.session_calls import NotInSession, Op, ain_session, in_session
 from checkpointd.client.status import INTERRUPTED, CallFailed, Status
 
 
 def call(connection: Connection, operation: Operation[Result]) -> Result:
     """Make a call from any thread."""
     attempts = Attempts(connection)
+    op = Op.of(operation)
     while True:
         try:
-            with gate:
-                response = connection.attempt(
-                    lambda stubs: operation.rpc.method(stubs)(
-                        operation.request, timeout=attempts.time_left(), metadata=connection.metadata
-                    )
-                )
+            if op is not None:
+                response = in_session(connection, op, attempts.time_left())
+            else:
+                response = _alone(connection, operation, attempts.time_left())
             return operation.rpc.read(response)
+        except NotInSession:
+            op = None
+            continue
         except CallFailed as failure:
             status = failure.status
         connection.closed.wait(attempts.pause_after(status))
 
 
 async def acall(connection: Connection, operation: Operation[Result]) -> Result:
-    """Make a call from any event loop. Cancelling the task cancels the call."""
+    """Make a call from any event loop. Cancelling the task ends the wait for the answer, and a call of its own."""
     attempts = Attempts(connection)
+    op = Op.of(operation)
     while True:
         try:
-            return operation.rpc.read(await _answer(connection, operation, attempts.time_left()))
+            if op is not None:
+                response = await ain_session(connection, op, attempts.time_left())
+            else:
+                response = await _aalone(connection, operation, attempts.time_left())
+            return operation.rpc.read(response)
+        except NotInSession:
+            op = None
+            continue
         except CallFailed as failure:
             status = failure.status
         await asyncio.sleep(attempts.pause_after(status))
 
 
-async def _answer(connection: Connection, operation: Operation[Any], timeout: float | None) -> Any:
+def _alone(connection: Connection, operation: Operation[Any], timeout: float | None) -> Any:
+    with gate:
+        return connection.attempt(
+            lambda stubs: operation.rpc.method(stubs)(operation.request, timeout=timeout, metadata=connection.metadata)
+        )
+
+
+async def _aalone(connection: Connection, operation: Operation[Any], timeout: float | None) -> Any:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Any] = loop.create_future()
 

@@ -4,12 +4,14 @@ gRPC can be carried over a fork only while no thread is inside it; otherwise the
 versions the parent too. So every use of a channel passes the gate below. Before a fork the gate closes and waits for
 the calls under way; calls that take longer than a moment have their channel closed under them, and are sent again,
 which is safe, on a new channel after the fork (a list that was half read and can't go on raises
-Unavailable instead).
+Unavailable instead). Sessions, which have threads inside gRPC also while no call is under way, are ended last; the next
+op opens a new one.
 The child starts with nothing: each client opens a channel of its own.
 
 What this can't cover is gRPC used by other code of the process, in another thread, at the moment of the fork.
 """
 
+import atexit
 import os
 import threading
 import weakref
@@ -36,6 +38,9 @@ class Forkable(Protocol):
     def interrupt(self) -> None:
         """End all calls by closing the channel; the next call opens a new one."""
 
+    def settle(self) -> None:
+        """End what goes on without a call, and wait until its threads have left gRPC. No call is under way."""
+
     def forget(self) -> None:
         """In a child: drop the parent's channel without touching it."""
 
@@ -48,6 +53,8 @@ class Gate:
         self._one_fork = threading.Lock()
         self._reset()
         os.register_at_fork(before=self._close, after_in_parent=self._open, after_in_child=self._start_again)
+        # Threads that are inside gRPC while the interpreter goes away may crash it.
+        atexit.register(self._settle)
 
     def _reset(self) -> None:
         self._changed = threading.Condition(threading.Lock())
@@ -83,13 +90,21 @@ class Gate:
         self._one_fork.acquire()
         with self._changed:
             self._closed = True
-            if self._changed.wait_for(lambda: self._inside == 0, _PATIENCE):
-                return
-            members = list(self._members)
-        for member in members:
-            member.interrupt()
+            calm = self._changed.wait_for(lambda: self._inside == 0, _PATIENCE)
+        if not calm:
+            for member in self._all():
+                member.interrupt()
+            with self._changed:
+                self._changed.wait_for(lambda: self._inside == 0, _LAST_PATIENCE)
+        self._settle()
+
+    def _settle(self) -> None:
+        for member in self._all():
+            member.settle()
+
+    def _all(self) -> list[Forkable]:
         with self._changed:
-            self._changed.wait_for(lambda: self._inside == 0, _LAST_PATIENCE)
+            return list(self._members)
 
     def _open(self) -> None:
         with self._changed:
@@ -101,7 +116,7 @@ class Gate:
         # The locks were copied as they stood in the parent, possibly held by threads that do not exist here.
         self._one_fork = threading.Lock()
         self._reset()
-        for member in list(self._members):
+        for member in self._all():
             member.forget()
 
 

@@ -39,6 +39,8 @@ class Rpc(NamedTuple, Generic[Request, Response, Result]):
 
     method: Callable[[Stubs], grpc.UnaryUnaryMultiCallable[Request, Response]]
     read: Callable[[Response], Result]
+    # The field of SessionOp and of SessionAnswer that is this rpc's; "" when a session has none.
+    in_session: str = ""
 
     def of(self, request: Request) -> Operation[Result]:
         """The operation that sends this request."""
@@ -71,16 +73,16 @@ def _as_it_came(response: Response) -> Response:
 
 
 PUT_CHECKPOINT: Rpc[checkpoints.PutCheckpointRequest, checkpoints.PutCheckpointResponse, int] = Rpc(
-    lambda stubs: stubs.checkpoints.PutCheckpoint, lambda response: response.sequence
+    lambda stubs: stubs.checkpoints.PutCheckpoint, lambda response: response.sequence, "put_checkpoint"
 )
 PUT_WRITES: Rpc[checkpoints.PutWritesRequest, checkpoints.PutWritesResponse, None] = Rpc(
-    lambda stubs: stubs.checkpoints.PutWrites, _nothing
+    lambda stubs: stubs.checkpoints.PutWrites, _nothing, "put_writes"
 )
 COMMIT: Rpc[checkpoints.CommitRequest, checkpoints.CommitResponse, list[int]] = Rpc(
-    lambda stubs: stubs.checkpoints.Commit, lambda response: list(response.checkpoint_sequences)
+    lambda stubs: stubs.checkpoints.Commit, lambda response: list(response.checkpoint_sequences), "commit"
 )
 GET_CHECKPOINT: Rpc[checkpoints.GetCheckpointRequest, checkpoints.GetCheckpointResponse, core.CheckpointTuple] = Rpc(
-    lambda stubs: stubs.checkpoints.GetCheckpoint, lambda response: response.checkpoint_tuple
+    lambda stubs: stubs.checkpoints.GetCheckpoint, lambda response: response.checkpoint_tuple, "get_checkpoint"
 )
 GET_CHANNEL_HISTORY: Rpc[
     checkpoints.GetChannelHistoryRequest,

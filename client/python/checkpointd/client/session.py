@@ -1,0 +1,206 @@
+"""A session: one stream that carries the small ops of all threads and event loops of this process.
+
+A call of its own costs an op twice what its share of a stream costs, on both sides. The ops that come while others are
+under way go together, and so do the answers.
+
+Three threads serve a session: one of gRPC's takes what is to be sent, one of gRPC's delivers what has come, and one of
+its own asks gRPC for more. They end with the session, and a fork waits for that (see fork.py).
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import Self
+
+import grpc
+
+from checkpointd.client.fork import gate, keep_for_ever
+from checkpointd.client.session_wire import answer_of, op_bytes
+from checkpointd.client.status import INTERRUPTED, Status
+from checkpointd.client.waiting import Outcome, Ready, Waiting, wake
+from checkpointd.v1.checkpoints_pb2 import SessionResponse
+
+_METHOD = "/checkpointd.v1.Checkpoints/Session"
+
+# What one message takes; ops have at most LARGEST_OP bytes, so that it has no more than 1 MiB.
+_MOST_OPS = 1000
+_ENOUGH_BYTES = 768 * 1024
+LARGEST_OP = 256 * 1024
+
+# Up to so many ops are sent as they come. While more are under way, what comes gathers until an answer does, or for so
+# many seconds: one op that waits for a lock on the server does not hold up the others. Fewer and larger messages cost
+# both sides less, and many threads at once get more done.
+_FEW = 4
+_GATHER = 0.003
+
+# Seconds. How long the end of a session's threads is waited for.
+_PATIENCE = 5.0
+
+# The outcome of an op when the session ended for a reason that need not be the op's: a call of its own will tell.
+ASK_ALONE = Status(grpc.StatusCode.UNKNOWN, "the session ended")
+
+
+class Session:
+    """One stream, from its opening until it ends by itself, with its connection, or before a fork."""
+
+    def __init__(self, channel: grpc.Channel, metadata: tuple[tuple[str, str], ...]) -> None:
+        """`channel` is the session's own, so that its threads are, too."""
+        self.ended = False
+        # Whether it ended because the server knows no sessions.
+        self.unknown = False
+        self._inherited = False
+        self._numbers = itertools.count(1)
+        # By number. Who takes one out of it decides what becomes of the op.
+        self._waiting: dict[int, Waiting] = {}
+        self._outbox = Outbox(lambda: len(self._waiting))
+        self._channel = channel
+        self._delivering: threading.Thread | None = None
+        open_stream: grpc.StreamStreamMultiCallable[bytes, bool] = channel.stream_stream(
+            _METHOD, response_deserializer=self._deliver
+        )
+        self._reading = threading.Thread(target=self._read, name="checkpointd-session", daemon=True)
+        self._call = open_stream(self._outbox, metadata=metadata)
+        self._call.add_callback(self._note_deliverer)
+        gate.add(self)
+        self._reading.start()
+
+    def send(self, waiting: Waiting, request: bytes) -> int:
+        """Send an op, of `waiting`'s kind. Returns its number, or 0 when the session has ended."""
+        number = next(self._numbers)
+        self._waiting[number] = waiting
+        if self.ended and self.drop(number):
+            return 0
+        self._outbox.put(op_bytes(number, waiting.kind, request))
+        return number
+
+    def drop(self, number: int) -> bool:
+        """Wait for an op no longer. False when it has its outcome, or is being given it."""
+        return self._waiting.pop(number, None) is not None
+
+    def finish(self) -> None:
+        """Send what there is, and end when it is answered. May be called anywhere, also by the garbage collector."""
+        self._outbox.finish()
+
+    def interrupt(self) -> None:
+        """End the session; the ops that wait fail as interrupted."""
+        if not self._inherited:
+            self._channel.close()
+
+    def settle(self) -> None:
+        """End the session and wait for its threads to leave gRPC."""
+        if self._inherited:
+            return
+        self._channel.close()
+        for thread in (self._reading, self._outbox.taker(_PATIENCE), self._delivering):
+            if thread is not None and thread is not threading.current_thread():
+                thread.join(_PATIENCE)
+
+    def forget(self) -> None:
+        """In the child of a fork: leave the parent's session alone."""
+        self._inherited = self.ended = True
+        keep_for_ever(self)
+
+    def _note_deliverer(self) -> None:
+        self._delivering = threading.current_thread()
+
+    def _read(self) -> None:
+        status = INTERRUPTED
+        try:
+            for _ in self._call:
+                pass  # it was delivered
+        except grpc.RpcError as failure:
+            status = Status.of(failure)
+            failure.__traceback__ = None  # the call itself is what was raised, and its frames hold it; it must end here
+        finally:
+            self._end(status)
+
+    def _deliver(self, response: bytes) -> bool:
+        """Give the ops their outcomes, in gRPC's thread that reads the response: one thread less to wake for each."""
+        ready: Ready = {}
+        for answer in SessionResponse.FromString(response).answers:
+            waiting = self._waiting.pop(answer.number, None)
+            if waiting is not None:
+                waiting.end(Outcome(*answer_of(answer, waiting.kind)), ready)
+        wake(ready)
+        self._outbox.answered()
+        return True
+
+    def _end(self, status: Status) -> None:
+        self.unknown = status.code is grpc.StatusCode.UNIMPLEMENTED
+        self.ended = True  # from here on, `send` takes its op back
+        outcome = Outcome(None, status if status.is_transient() else ASK_ALONE)
+        ready: Ready = {}
+        for number in list(self._waiting):
+            waiting = self._waiting.pop(number, None)
+            if waiting is not None:
+                waiting.end(outcome, ready)
+        wake(ready)
+        self._outbox.finish()
+        self._channel.close()
+        del self._call
+
+
+class Outbox(Iterator[bytes]):
+    """The messages of a session, each made of the ops that there are when gRPC asks for it."""
+
+    def __init__(self, under_way: Callable[[], int]) -> None:
+        """`under_way` says how many ops have no answer yet."""
+        self._ops: SimpleQueue[bytes | None] = SimpleQueue()
+        self._under_way = under_way
+        # Whether a message has gone out since the last answer, and what says that an answer has come.
+        self._ahead = False
+        self._answer = threading.Lock()
+        self._taker: threading.Thread | None = None
+        self._begun = threading.Event()
+
+    def put(self, op: bytes) -> None:
+        """Send an op."""
+        self._ops.put(op)
+
+    def finish(self) -> None:
+        """End after what was put until now."""
+        self._ops.put(None)
+
+    def answered(self) -> None:
+        """Say, always in the same thread, that there was an answer."""
+        self._ahead = False
+        if self._answer.locked():
+            self._answer.release()
+
+    def taker(self, patience: float) -> threading.Thread | None:
+        """The thread of gRPC's that takes the messages; waits for it to begin."""
+        self._begun.wait(patience)
+        return self._taker
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._taker is None:
+            self._taker = threading.current_thread()
+            self._begun.set()
+        op = self._ops.get()
+        self._gather()
+        ops = []
+        size = 0
+        while op is not None:
+            ops.append(op)
+            size += len(op)
+            if size >= _ENOUGH_BYTES or len(ops) == _MOST_OPS or self._ops.empty():
+                break
+            op = self._ops.get()
+        else:
+            if not ops:
+                raise StopIteration
+            self._ops.put(None)  # for the next time
+        self._ahead = True
+        return b"".join(ops)
+
+    def _gather(self) -> None:
+        if self._ahead and self._under_way() > _FEW:
+            self._answer.acquire(blocking=False)
+            if self._ahead:  # otherwise the answer came before the line above
+                self._answer.acquire(timeout=_GATHER)
