@@ -83,15 +83,24 @@ class ConditionRows(Rows):
     columns = (_INT4, _TEXT, _TEXT, _INT8)
 
 
-async def register(connection: AsyncConnection) -> None:
-    """Teach a connection the row types of this database."""
-    for rows in (ThreadRows, CheckpointRows, ValueRows, WriteRows, ConditionRows):
+ROWS = (ThreadRows, CheckpointRows, ValueRows, WriteRows, ConditionRows)
+
+Oids = dict[type[Rows], tuple[int, int]]
+"""The oids of each row type and of its array."""
+
+
+async def register(connection: AsyncConnection) -> Oids:
+    """Teach a connection's driver the row types of this database, and return their oids."""
+    oids: Oids = {}
+    for rows in ROWS:
         cursor = await connection.execute(
             "SELECT oid::int8, typarray::int8 FROM pg_type WHERE oid = %s::regtype", (rows.type_name,)
         )
         found = await cursor.fetchone()
         assert found is not None
+        oids[rows] = found[0], found[1]
         connection.adapters.register_dumper(rows, _dumper(*found))
+    return oids
 
 
 def _dumper(element: int, array: int) -> type[Dumper]:

@@ -5,11 +5,12 @@ from hashlib import blake2b
 from typing import Protocol, TypeVar
 
 from google.protobuf.message import Message
-from psycopg import AsyncConnection, Rollback
+from psycopg import Rollback
 
 from checkpointd.engine import validate
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import InvalidField
+from checkpointd.engine.prepared import ServingConnection
 from checkpointd.engine.sql import STATEMENTS
 
 Answer = TypeVar("Answer", bound=Message)
@@ -35,7 +36,7 @@ class Changes:
         thread_id: str,
         request: _Named,
         answers: type[Answer],
-        change: Callable[[AsyncConnection], Awaitable[Answer]],
+        change: Callable[[ServingConnection], Awaitable[Answer]],
     ) -> Answer:
         """Make a change under the thread's lock and return its answer. A request that was carried out before, by its
         request_id, is answered as it was then.

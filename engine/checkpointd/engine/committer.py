@@ -8,8 +8,6 @@ import asyncio
 from collections import deque
 from zlib import crc32
 
-from psycopg import AsyncConnection
-
 from checkpointd.engine.arrays import ConditionRows, Rows
 from checkpointd.engine.batch import Batch, CheckpointKey, Commit
 from checkpointd.engine.database import Database
@@ -22,6 +20,7 @@ from checkpointd.engine.errors import (
     HeadMoved,
     LeaseLost,
 )
+from checkpointd.engine.prepared import Cells, ServingConnection
 from checkpointd.engine.sql import STATEMENTS
 
 # A batch ends at whichever comes first. The bytes bound what is copied at once and how long a small op waits for large
@@ -135,7 +134,7 @@ Refusals = dict[tuple[str, str], EngineError]
 """By tenant and thread: why its commit, which has a condition, is not stored."""
 
 
-async def store(connection: AsyncConnection, commits: list[Commit]) -> tuple[Sequences, Refusals]:
+async def store(connection: ServingConnection, commits: list[Commit]) -> tuple[Sequences, Refusals]:
     """Store commits in one round trip; returns the sequences of their checkpoints, and which of them were refused. A
     thread whose commit has a condition must have no other."""
     batch = Batch(commits)
@@ -144,13 +143,12 @@ async def store(connection: AsyncConnection, commits: list[Commit]) -> tuple[Seq
         return await _store_checked(
             connection, batch, conditions, {(one.tenant, one.thread_id): one for one in commits}
         )
-    async with connection.cursor(binary=True) as cursor:
-        await cursor.execute(STATEMENTS["commit"].encode(), batch.parameters(), prepare=True)
-        return {(row[0], row[1], row[2], row[3]): row[4] async for row in cursor}, {}
+    rows = await connection.run("commit", batch.parameters())
+    return {_key(row): _sequence(row[4]) for row in rows}, {}
 
 
 async def _store_checked(
-    connection: AsyncConnection, batch: Batch, conditions: ConditionRows, commits: dict[tuple[str, str], Commit]
+    connection: ServingConnection, batch: Batch, conditions: ConditionRows, commits: dict[tuple[str, str], Commit]
 ) -> tuple[Sequences, Refusals]:
     parameters: dict[str, Rows] = {**batch.parameters(), "conditions": conditions}
     async with connection.pipeline(), connection.transaction(), connection.cursor(binary=True) as cursor:
@@ -177,6 +175,15 @@ async def _store_checked(
                 refused = AlreadyWritten(thread_id, checkpoint_ns, checkpoint_id)
         refusals[tenant, thread_id] = refused
     return sequences, refusals
+
+
+def _key(row: Cells) -> CheckpointKey:
+    tenant, thread_id, checkpoint_ns, checkpoint_id = (str(cell, "utf-8") for cell in row[:4] if cell is not None)
+    return tenant, thread_id, checkpoint_ns, checkpoint_id
+
+
+def _sequence(cell: bytes | None) -> int:
+    return int.from_bytes(cell or b"")
 
 
 def _copy(error: Exception) -> Exception:

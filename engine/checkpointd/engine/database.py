@@ -14,11 +14,14 @@ from psycopg_pool import AsyncConnectionPool
 from checkpointd.engine import arrays
 from checkpointd.engine.errors import StartupError, translated
 from checkpointd.engine.migrations import migrate
+from checkpointd.engine.prepared import ServingConnection
 from checkpointd.engine.sql import STATEMENTS
 
 _log = logging.getLogger(__name__)
 
 OLDEST_POSTGRES = 14
+
+_Pool = AsyncConnectionPool[ServingConnection]
 
 # Seconds that a call waits for a connection before it is answered UNAVAILABLE.
 _POOL_TIMEOUT = 5.0
@@ -109,9 +112,10 @@ class Database:
         await self._writes.close()
         await self._reads.close()
 
-    def _pool(self, name: str, size: int) -> AsyncConnectionPool:
+    def _pool(self, name: str, size: int) -> _Pool:
         return AsyncConnectionPool(
             self._conninfo,
+            connection_class=ServingConnection,
             kwargs={"autocommit": True},
             configure=_configure,
             reset=_reset,
@@ -126,19 +130,19 @@ class Database:
         )
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
+    async def writing(self) -> AsyncIterator[ServingConnection]:
         """A connection for a commit. The driver's errors leave as the engine's."""
         async with translated(), self._checked(self._writes) as connection:
             yield connection
 
     @asynccontextmanager
-    async def changing(self) -> AsyncIterator[AsyncConnection]:
+    async def changing(self) -> AsyncIterator[ServingConnection]:
         """A connection for a change of a whole thread, which takes time. The driver's errors leave as the engine's."""
         async with self._changes, translated(), self._checked(self._reads) as connection:
             yield connection
 
     @asynccontextmanager
-    async def leasing(self) -> AsyncIterator[AsyncConnection]:
+    async def leasing(self) -> AsyncIterator[ServingConnection]:
         """A connection for a change of a lease, which may wait for a commit. The driver's errors leave as the
         engine's."""
         async with self._leases, translated(), self._checked(self._reads) as connection:
@@ -151,7 +155,7 @@ class Database:
             yield cursor
 
     @asynccontextmanager
-    async def _checked(self, pool: AsyncConnectionPool) -> AsyncIterator[AsyncConnection]:
+    async def _checked(self, pool: _Pool) -> AsyncIterator[ServingConnection]:
         """A connection of a pool. After trouble with one, all are looked at: a PostgreSQL that was restarted has broken
         them all, and a failed call for each would be too many."""
         try:
@@ -167,12 +171,12 @@ class Database:
         await asyncio.gather(self._writes.check(), self._reads.check(), return_exceptions=True)
 
 
-async def _configure(connection: AsyncConnection) -> None:
+async def _configure(connection: ServingConnection) -> None:
     await connection.execute(STATEMENTS["serving_session"].encode())
-    await arrays.register(connection)
+    connection.learn(await arrays.register(connection))
 
 
-async def _reset(connection: AsyncConnection) -> None:
+async def _reset(connection: ServingConnection) -> None:
     """When a connection comes back to its pool. In a pipeline that was broken off, what is executed next would be
     answered before it is committed."""
     if connection.pgconn.pipeline_status != pq.PipelineStatus.OFF:

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from psycopg import AsyncConnection
-
 from checkpointd.engine.batch import Commit, Op, prepare
 from checkpointd.engine.changes import Changes
 from checkpointd.engine.committer import store
@@ -21,6 +19,7 @@ from checkpointd.engine.errors import (
 )
 from checkpointd.engine.graph_at import GraphAt, checkpoint_key
 from checkpointd.engine.graphs import Chosen, Graphs
+from checkpointd.engine.prepared import ServingConnection
 from checkpointd.engine.reads import Held, Reads
 from checkpointd.engine.replay import replayed_histories
 from checkpointd.engine.state import metadata, namespaces
@@ -43,7 +42,7 @@ class Updates:
     async def update_state(self, tenant: str, request: UpdateStateRequest) -> UpdateStateResponse:
         more = check(request)
 
-        async def change(connection: AsyncConnection) -> UpdateStateResponse:
+        async def change(connection: ServingConnection) -> UpdateStateResponse:
             head = await self._update(connection, tenant, request, more)
             source = metadata.origin(head)
             parent_id = head.parent_checkpoint_id
@@ -55,7 +54,7 @@ class Updates:
         return await self._changes.make(tenant, request.thread_id, request, UpdateStateResponse, change)
 
     async def _update(
-        self, connection: AsyncConnection, tenant: str, request: UpdateStateRequest, more: dict[str, Any]
+        self, connection: ServingConnection, tenant: str, request: UpdateStateRequest, more: dict[str, Any]
     ) -> CheckpointTuple:
         """Work the update out and store it; returns the new head."""
         reads = Reads(Held(connection))
