@@ -28,33 +28,37 @@ _RPCS = {
 class ScriptedSessions:
     """Every op is done in a thread of its own, and answered when it is done.
 
-    `messages` has how many ops each message had, by session. `refuse` is what ends a session at its beginning, if
-    anything does; `before`, if set, is given each message before its ops are done, and what it raises ends the session.
+    `messages` has how many ops each message had, by session. `refuse`, if set, is called at a session's beginning, with
+    its context. `lose`, if set, says of a message whether the session ends there, with all that it has not answered.
+    `over` counts the sessions that have ended.
     """
 
     def __init__(self, server: ScriptedServer) -> None:
         self.messages: list[list[int]] = []
         self.refuse: Callable[[grpc.ServicerContext], object] | None = None
-        self.before: Callable[[SessionRequest, grpc.ServicerContext], object] | None = None
+        self.lose: Callable[[SessionRequest], bool] | None = None
+        self.over = threading.Semaphore(0)
         self._server = server
 
     def answers(self, requests: Iterator[SessionRequest], context: grpc.ServicerContext) -> Iterator[SessionResponse]:
         """What the server sends."""
-        if self.refuse is not None:
-            self.refuse(context)
-        session = _Session(self._server, context)
-        context.add_callback(session.end)
         messages: list[int] = []
         self.messages.append(messages)
+        session = _Session(self._server, context)
+        context.add_callback(session.end)
+        context.add_callback(self.over.release)
+        if self.refuse is not None:
+            self.refuse(context)
 
         def take() -> None:
             try:
                 for request in requests:
                     messages.append(len(request.ops))
-                    if self.before is not None:
-                        self.before(request, context)
+                    if self.lose is not None and self.lose(request):
+                        session.end()
+                        return
                     session.take(request)
-            except Exception:  # of gRPC's, when the stream is broken off, or of a test's that breaks it off
+            except Exception:  # of gRPC's: the stream was broken off
                 session.end()
             else:
                 session.finish()
@@ -68,7 +72,6 @@ class _Session:
         self._server = server
         self._context = context
         self._done: SimpleQueue[SessionAnswer | None] = SimpleQueue()
-        self._over = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def take(self, request: SessionRequest) -> None:
@@ -83,7 +86,6 @@ class _Session:
         self.end()
 
     def end(self) -> None:
-        self._over.set()
         self._done.put(None)
 
     def responses(self) -> Iterator[SessionResponse]:

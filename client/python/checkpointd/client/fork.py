@@ -32,6 +32,30 @@ def keep_for_ever(inherited: object) -> None:
     _kept.append(inherited)
 
 
+class ThreadOfGrpcs:
+    """A thread that gRPC has started for one call, and that makes itself known when it comes by."""
+
+    def __init__(self) -> None:
+        self._known = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def is_this(self) -> None:
+        """Say, in the thread, that it is the one."""
+        if self._thread is None:
+            self._thread = threading.current_thread()
+            self._known.set()
+
+    def is_gone(self) -> None:
+        """Say that it will not come by."""
+        self._known.set()
+
+    def join(self, seconds: float) -> None:
+        """Wait for its end, for so long at most."""
+        self._known.wait(seconds)
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(seconds)
+
+
 class Forkable(Protocol):
     """Something with a channel."""
 

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
-from queue import SimpleQueue
-from typing import Self
 
 import grpc
 
-from checkpointd.client.fork import gate, keep_for_ever
+from checkpointd.client.fork import ThreadOfGrpcs, gate, keep_for_ever
+from checkpointd.client.outbox import Outbox
 from checkpointd.client.session_wire import answer_of, op_bytes
 from checkpointd.client.status import INTERRUPTED, Status
 from checkpointd.client.waiting import Outcome, Ready, Waiting, wake
@@ -25,16 +23,8 @@ from checkpointd.v1.checkpoints_pb2 import SessionResponse
 
 _METHOD = "/checkpointd.v1.Checkpoints/Session"
 
-# What one message takes; ops have at most LARGEST_OP bytes, so that it has no more than 1 MiB.
-_MOST_OPS = 1000
-_ENOUGH_BYTES = 768 * 1024
+# Larger ones would hold up the others.
 LARGEST_OP = 256 * 1024
-
-# Up to so many ops are sent as they come. While more are under way, what comes gathers until an answer does, or for so
-# many seconds: one op that waits for a lock on the server does not hold up the others. Fewer and larger messages cost
-# both sides less, and many threads at once get more done.
-_FEW = 4
-_GATHER = 0.003
 
 # Seconds. How long the end of a session's threads is waited for.
 _PATIENCE = 5.0
@@ -57,23 +47,25 @@ class Session:
         self._waiting: dict[int, Waiting] = {}
         self._outbox = Outbox(lambda: len(self._waiting))
         self._channel = channel
-        self._delivering: threading.Thread | None = None
+        self._delivering = ThreadOfGrpcs()
         open_stream: grpc.StreamStreamMultiCallable[bytes, bool] = channel.stream_stream(
             _METHOD, response_deserializer=self._deliver
         )
         self._reading = threading.Thread(target=self._read, name="checkpointd-session", daemon=True)
         self._call = open_stream(self._outbox, metadata=metadata)
-        self._call.add_callback(self._note_deliverer)
+        if not self._call.add_callback(self._delivering.is_this):
+            self._delivering.is_gone()
         gate.add(self)
         self._reading.start()
 
     def send(self, waiting: Waiting, request: bytes) -> int:
         """Send an op, of `waiting`'s kind. Returns its number, or 0 when the session has ended."""
         number = next(self._numbers)
+        op = op_bytes(number, waiting.kind, request)
         self._waiting[number] = waiting
         if self.ended and self.drop(number):
             return 0
-        self._outbox.put(op_bytes(number, waiting.kind, request))
+        self._outbox.put(op)
         return number
 
     def drop(self, number: int) -> bool:
@@ -94,17 +86,15 @@ class Session:
         if self._inherited:
             return
         self._channel.close()
-        for thread in (self._reading, self._outbox.taker(_PATIENCE), self._delivering):
-            if thread is not None and thread is not threading.current_thread():
-                thread.join(_PATIENCE)
+        if self._reading is not threading.current_thread():  # which may collect garbage that closes a client
+            self._reading.join(_PATIENCE)
+        self._outbox.taking.join(_PATIENCE)
+        self._delivering.join(_PATIENCE)
 
     def forget(self) -> None:
         """In the child of a fork: leave the parent's session alone."""
         self._inherited = self.ended = True
         keep_for_ever(self)
-
-    def _note_deliverer(self) -> None:
-        self._delivering = threading.current_thread()
 
     def _read(self) -> None:
         status = INTERRUPTED
@@ -141,66 +131,3 @@ class Session:
         self._outbox.finish()
         self._channel.close()
         del self._call
-
-
-class Outbox(Iterator[bytes]):
-    """The messages of a session, each made of the ops that there are when gRPC asks for it."""
-
-    def __init__(self, under_way: Callable[[], int]) -> None:
-        """`under_way` says how many ops have no answer yet."""
-        self._ops: SimpleQueue[bytes | None] = SimpleQueue()
-        self._under_way = under_way
-        # Whether a message has gone out since the last answer, and what says that an answer has come.
-        self._ahead = False
-        self._answer = threading.Lock()
-        self._taker: threading.Thread | None = None
-        self._begun = threading.Event()
-
-    def put(self, op: bytes) -> None:
-        """Send an op."""
-        self._ops.put(op)
-
-    def finish(self) -> None:
-        """End after what was put until now."""
-        self._ops.put(None)
-
-    def answered(self) -> None:
-        """Say, always in the same thread, that there was an answer."""
-        self._ahead = False
-        if self._answer.locked():
-            self._answer.release()
-
-    def taker(self, patience: float) -> threading.Thread | None:
-        """The thread of gRPC's that takes the messages; waits for it to begin."""
-        self._begun.wait(patience)
-        return self._taker
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> bytes:
-        if self._taker is None:
-            self._taker = threading.current_thread()
-            self._begun.set()
-        op = self._ops.get()
-        self._gather()
-        ops = []
-        size = 0
-        while op is not None:
-            ops.append(op)
-            size += len(op)
-            if size >= _ENOUGH_BYTES or len(ops) == _MOST_OPS or self._ops.empty():
-                break
-            op = self._ops.get()
-        else:
-            if not ops:
-                raise StopIteration
-            self._ops.put(None)  # for the next time
-        self._ahead = True
-        return b"".join(ops)
-
-    def _gather(self) -> None:
-        if self._ahead and self._under_way() > _FEW:
-            self._answer.acquire(blocking=False)
-            if self._ahead:  # otherwise the answer came before the line above
-                self._answer.acquire(timeout=_GATHER)

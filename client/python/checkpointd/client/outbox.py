@@ -1,0 +1,76 @@
+"""What a session sends: which ops go together in one message, and when."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import Self
+
+from checkpointd.client.fork import ThreadOfGrpcs
+
+# What one message takes. As no op has more than 256 KiB, it has at most 1 MiB.
+_MOST_OPS = 1000
+_ENOUGH_BYTES = 768 * 1024
+
+# Up to so many ops are sent as they come. While more are under way, what comes gathers until an answer does, or for so
+# many seconds: one op that waits for a lock on the server does not hold up the others. Fewer and larger messages cost
+# both sides less, and many threads at once get more done.
+_FEW = 4
+_GATHER = 0.003
+
+
+class Outbox(Iterator[bytes]):
+    """The messages of a session, each made of the ops that there are when gRPC asks for it."""
+
+    def __init__(self, under_way: Callable[[], int]) -> None:
+        """`under_way` says how many ops have no answer yet."""
+        self._ops: SimpleQueue[bytes | None] = SimpleQueue()
+        self._under_way = under_way
+        # Whether a message has gone out since the last answer, and what says that an answer has come.
+        self._ahead = False
+        self._answer = threading.Lock()
+        # The thread that takes the messages.
+        self.taking = ThreadOfGrpcs()
+
+    def put(self, op: bytes) -> None:
+        """Send an op."""
+        self._ops.put(op)
+
+    def finish(self) -> None:
+        """End after what was put until now."""
+        self._ops.put(None)
+
+    def answered(self) -> None:
+        """Say, always in the same thread, that there was an answer."""
+        self._ahead = False
+        if self._answer.locked():
+            self._answer.release()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        self.taking.is_this()
+        op = self._ops.get()
+        self._gather()
+        ops = []
+        size = 0
+        while op is not None:
+            ops.append(op)
+            size += len(op)
+            if size >= _ENOUGH_BYTES or len(ops) == _MOST_OPS or self._ops.empty():
+                break
+            op = self._ops.get()
+        else:
+            if not ops:
+                raise StopIteration
+            self._ops.put(None)  # for the next time
+        self._ahead = True
+        return b"".join(ops)
+
+    def _gather(self) -> None:
+        if self._ahead and self._under_way() > _FEW:
+            self._answer.acquire(blocking=False)
+            if self._ahead:  # otherwise the answer came before the line above
+                self._answer.acquire(timeout=_GATHER)
