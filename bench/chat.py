@@ -122,7 +122,7 @@ def _reading(bench: Bench, sides: Sides) -> Iterator[Row]:
             assert len(found.checkpoint["channel_values"]["messages"]) == 2 * TURNS
 
         def again(saver: Saver) -> float:
-            return milliseconds(bench.effort.seconds / 2, lambda: saver.get_tuple(at(_THREAD)))
+            return milliseconds(bench.effort.seconds, lambda: saver.get_tuple(at(_THREAD)))
 
         name = f"get_tuple at turn {TURNS}"
         pairs = in_turn(name, lambda: again(ours), lambda: again(theirs), bench.effort, float)
@@ -130,7 +130,7 @@ def _reading(bench: Bench, sides: Sides) -> Iterator[Row]:
         name += ", of a new saver"
         pairs = in_turn(
             name,
-            lambda: _firsts(bench.effort.seconds / 2, sides.ours),
+            lambda: _firsts(bench.effort.seconds, sides.ours),
             lambda: again(theirs),  # it keeps nothing between calls
             bench.effort,
             float,

@@ -65,6 +65,6 @@ def ainvokes(bench: Bench) -> Iterator[Row]:
     """Many concurrent runs in one event loop."""
     with Workers(1, gathering, bench.sides.both) as workers:
         name = f"ainvoke of {NODES} nodes, {TASKS} at once"
-        crowds = replace(bench.effort, warm=TASKS / 5, seconds=TASKS)
+        crowds = replace(bench.effort, warm=TASKS / 10, seconds=TASKS)
         note = f"one process; theirs: AsyncPostgresSaver on a pool of {POOL}, of which its lock uses one at a time"
         yield rates(name, "/s", crowds, workers, at_least(2.5), note)

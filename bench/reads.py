@@ -11,7 +11,6 @@ from bench.pairs import in_turn, milliseconds, paired
 from bench.row import Row, at_most
 from bench.sides import Bench, Saver
 from bench.superstep import Supersteps
-from bench.supersteps import superstep
 from bench.workflow import at
 from checkpointd.client import Client
 from checkpointd.client.langgraph import RemoteSaver
@@ -24,13 +23,13 @@ LISTED = 1000
 
 def heads(bench: Bench) -> Iterator[Row]:
     """The head of a thread of 10,000 checkpoints beside that of 10, both of ours: its tuple, and its state."""
-    with bench.fresh() as sides:
-        prepare(sides.ours.address)
-        with RemoteSaver.from_conn_string(sides.ours.address) as saver:
-            yield _long_by_short(bench, "get_tuple", lambda thread_id: saver.get_tuple(at(thread_id)))
-        with grpc.insecure_channel(sides.ours.address) as channel:
-            get = StatesStub(channel).GetState
-            yield _long_by_short(bench, "GetState", lambda thread_id: get(GetStateRequest(thread_id=thread_id)))
+    address = bench.sides.ours.address
+    prepare(address)
+    with RemoteSaver.from_conn_string(address) as saver:
+        yield _long_by_short(bench, "get_tuple", lambda thread_id: saver.get_tuple(at(thread_id)))
+    with grpc.insecure_channel(address) as channel:
+        get = StatesStub(channel).GetState
+        yield _long_by_short(bench, "GetState", lambda thread_id: get(GetStateRequest(thread_id=thread_id)))
 
 
 def _long_by_short(bench: Bench, name: str, read: Callable[[str], object]) -> Row:
@@ -55,7 +54,7 @@ def listing(bench: Bench) -> Iterator[Row]:
         for saver in (ours, theirs):
             steps = Supersteps(saver, thread_id)
             for _ in range(LISTED):
-                superstep(saver, steps)
+                saver.put(*steps.checkpoint())
 
         def first_of_ours() -> None:
             with closing(client.list_checkpoints(thread_id=thread_id, view=CHECKPOINT_VIEW_METADATA)) as found:  # type: ignore[type-var]

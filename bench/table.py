@@ -29,7 +29,7 @@ def as_text(rows: Sequence[Row], before: Mapping[str, float]) -> str:
 def as_markdown(rows: Sequence[Row]) -> str:
     """The same for the documentation, with what has to be said of single rows."""
     lines: list[tuple[str, ...]] = [(*HEADINGS, "note"), ("---", "---:", "---:", "---:", "---", "---", "---")]
-    lines += [(*_cells(row), row.note.replace("|", "\\|")) for row in rows]
+    lines += [(*_cells(row), (_last_line(row.error) or row.note).replace("|", "\\|")) for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -46,8 +46,7 @@ def as_json(row: Row) -> dict[str, Any]:
 
 def _cells(row: Row) -> tuple[str, ...]:
     if row.error:
-        last = row.error.strip().splitlines()[-1]
-        return row.name, "", "", "", "", f"failed: {last[:80]}"
+        return row.name, "", "", "", "", "failed"
     target = "" if row.target is None else f"{row.target.sense} {_judged(row, row.target.limit)}"
     met = {True: "yes", False: "NO", None: ""}[row.met]
     ratio = "" if row.ratio is None else f"{_number(row.ratio)}x"
@@ -59,6 +58,10 @@ def _judged(row: Row, value: float) -> str:
     if row.target is None or row.target.of == "ratio":
         return f"{_number(value)}x"
     return _figure(value, row.unit)
+
+
+def _last_line(text: str) -> str:
+    return text.strip().rpartition("\n")[2]
 
 
 def _figure(value: float | None, unit: str) -> str:

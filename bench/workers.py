@@ -101,7 +101,10 @@ class Workers(Generic[Result]):
         for link in self._links:
             if not link.poll(PATIENCE):
                 raise TimeoutError(f"a worker has not answered within {PATIENCE:.0f} s")
-            failure, answer = link.recv()
+            try:
+                failure, answer = link.recv()
+            except EOFError:
+                raise RuntimeError("a worker ended without a word") from None
             if failure:
                 raise RuntimeError(f"a worker failed:\n{failure}")
             answers.append(answer)
