@@ -75,6 +75,8 @@ class _Change:
         end = data - tail if tail > _OVERHEAD else data
         while self._done < end and (run := self._next_run(end)) is not None:
             self._take(run)
+            # What was found shows that the values have much in common, however many edits there are.
+            self._patience += run.length // 2
         if self._done < data:
             # A run may have gone into the tail already.
             rest = data - max(end, self._done)
