@@ -41,6 +41,7 @@ def main() -> int:
     before = history.last(options.out, quick=options.quick)
     began = time.monotonic()
     with running(effort) as bench:
+        facts = history.facts(bench.postgres.conninfo, quick=options.quick)  # now: it may be worked on meanwhile
         for name in chosen:
             commits[name] = floor.commit_ms(bench.sides.theirs.conninfo)
             say(f"{name} ... (a commit takes {commits[name]:.2f} ms now)")
@@ -48,7 +49,7 @@ def main() -> int:
             found = _measured(name, bench)
             rows += found
             say(f"{name}: {time.monotonic() - start:.0f} s\n{table.as_text(found, before)}")
-        facts = history.facts(bench.postgres.conninfo, quick=options.quick, seconds=time.monotonic() - began)
+    facts["seconds"] = round(time.monotonic() - began)
     facts["commit_ms"] = {name: round(took, 3) for name, took in commits.items()}
     print(f"\n{table.as_text(rows, before)}\n\n{table.as_markdown(rows)}")
     print(f"\n{table.summary(rows)}; a small commit took {min(commits.values()):.2f} to {max(commits.values()):.2f} ms")

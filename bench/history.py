@@ -21,7 +21,7 @@ RESULTS = Path("bench", "results")
 _PACKAGES = ("langgraph", "langgraph-checkpoint", "langgraph-checkpoint-postgres", "psycopg", "grpcio", "protobuf")
 
 
-def facts(conninfo: str, *, quick: bool, seconds: float) -> dict[str, Any]:
+def facts(conninfo: str, *, quick: bool) -> dict[str, Any]:
     """What the figures depend on. Ratios of two runs compare on one machine, and only roughly on two."""
     with psycopg.connect(conninfo) as connection:
         postgres = str(connection.info.parameter_status("server_version"))
@@ -31,7 +31,6 @@ def facts(conninfo: str, *, quick: bool, seconds: float) -> dict[str, Any]:
         # What is measured may not be what was committed.
         "changed": bool(_git("status", "--porcelain", "--", "engine", "server", "client", "protos", "bench")),
         "quick": quick,
-        "seconds": round(seconds),
         "cores": os.cpu_count(),
         "load": os.getloadavg()[1],
         "python": platform.python_version(),
