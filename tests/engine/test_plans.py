@@ -21,6 +21,9 @@ _PARAMETERS: dict[str, object] = {
     "graph_hash": "",
     "graph_name": "",
     "known": [],
+    "known_channels": [],
+    "known_versions": [],
+    "known_hashes": [],
     "channels": ["c"],
     "run_ids": ["r"],
 }

@@ -13,15 +13,17 @@ from psycopg.pq import Format
 
 Cell = bytes | None
 
+INT2 = Struct("!h").pack
 INT4 = Struct("!i").pack
 INT8 = Struct("!q").pack
+UINT8 = Struct("!Q").pack
 _NULL = INT4(-1)
 _ARRAY_HEADER = Struct("!iiIii").pack
 _CELL_HEADER = Struct("!Ii").pack
 _NULL_CELL = Struct("!Ii").pack
 _ROW_HEADER = Struct("!ii").pack
 
-_INT4, _INT8, _TEXT, _BYTEA = 23, 20, 25, 17
+_INT2, _INT4, _INT8, _TEXT, _BYTEA = 21, 23, 20, 25, 17
 
 
 def cells(types: Sequence[int], values: Sequence[Cell]) -> list[bytes]:
@@ -59,8 +61,8 @@ class Rows:
 
 
 class ThreadRows(Rows):
-    type_name = "checkpointd.thread_row_v2"
-    columns = (_TEXT, _TEXT, _INT8, _TEXT)
+    type_name = "checkpointd.thread_row_v3"
+    columns = (_TEXT, _TEXT, _INT8, _TEXT, _INT8)
 
 
 class CheckpointRows(Rows):
@@ -69,13 +71,13 @@ class CheckpointRows(Rows):
 
 
 class ValueRows(Rows):
-    type_name = "checkpointd.value_row_v1"
-    columns = (_INT4, _TEXT, _TEXT, _TEXT, _TEXT, _BYTEA)
+    type_name = "checkpointd.value_row_v2"
+    columns = (_INT4, _TEXT, _TEXT, _TEXT, _TEXT, _BYTEA, _TEXT, _BYTEA, _INT2, _INT8)
 
 
 class WriteRows(Rows):
-    type_name = "checkpointd.write_row_v1"
-    columns = (_INT4, _INT8, _TEXT, _TEXT, _TEXT, _INT4, _TEXT, _TEXT, _TEXT, _BYTEA)
+    type_name = "checkpointd.write_row_v2"
+    columns = (_INT4, _INT8, _TEXT, _TEXT, _TEXT, _INT4, _TEXT, _TEXT, _TEXT, _BYTEA, _INT8)
 
 
 class ConditionRows(Rows):

@@ -8,10 +8,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from checkpointd.changes import hash_of
 from checkpointd.engine import validate
 from checkpointd.engine.arrays import (
+    INT2,
     INT4,
     INT8,
+    UINT8,
     CheckpointRows,
     ConditionRows,
     Rows,
@@ -26,6 +29,7 @@ from checkpointd.v1.core_pb2 import Precondition
 
 Op = CheckpointPut | WritesPut
 CheckpointKey = tuple[str, str, str, str]  # tenant, thread_id, checkpoint_ns, checkpoint_id
+ValueKey = tuple[str, str, str]  # checkpoint_ns, channel, version
 
 # A row's first columns are known only within a batch: the thread's number, and seq_back where the row has a seq.
 _NUMBERED = 1
@@ -38,6 +42,42 @@ class _Row:
     lasting: list[bytes]  # the cells that stay as first put, when the row is put again in one batch
     content: list[bytes]  # the cells that become those of the last put
     op: int = 0  # the place, within its commit, of the op that stores it
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How a value is stored as the change of another one."""
+
+    base_version: str
+    pieces: bytes  # a ValueChange
+    links: int
+
+
+@dataclass(slots=True)
+class NewValue:
+    """A value to be stored."""
+
+    key: ValueKey
+    encoding: str
+    data: bytes
+    hash: int
+    link: Link | None = None  # None: it is stored whole
+
+    def row(self) -> list[bytes]:
+        """The cells that are known without the batch."""
+        link = self.link
+        return cells(
+            ValueRows.columns[_NUMBERED:],
+            (
+                *(part.encode() for part in self.key),
+                self.encoding.encode(),
+                self.data if link is None else None,
+                None if link is None else link.base_version.encode(),
+                None if link is None else link.pieces,
+                INT2(0 if link is None else link.links),
+                UINT8(self.hash),
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +98,10 @@ class Commit:
     ops: int
     graph_hash: bytes | None = None  # of the last checkpoint that names one
     condition: Condition | None = None
+    epoch: int | None = None  # of the thread, in which the bases of the values that are changes were there
     size: int = 0  # bytes that will travel to the database, roughly
     checkpoints: list[_Row] = field(default_factory=list)
-    values: list[_Row] = field(default_factory=list)
+    values: list[NewValue] = field(default_factory=list)
     writes: list[_Row] = field(default_factory=list)
 
     def checkpoint_keys(self) -> list[CheckpointKey]:
@@ -105,11 +146,9 @@ def _add_checkpoint(commit: Commit, number: int, put: CheckpointPut) -> None:
     checkpoint = put.checkpoint
     namespace, checkpoint_id = put.checkpoint_ns, checkpoint.id
     versions = dict(checkpoint.channel_versions)
-    encoded_namespace = namespace.encode()
     for channel, value in checkpoint.channel_values.items():
-        version, data = versions[channel], value.data
-        row = (encoded_namespace, channel.encode(), version.encode(), value.encoding.encode(), data)
-        commit.values.append(_Row((namespace, channel, version), cells(ValueRows.columns[_NUMBERED:], row), []))
+        data = value.data
+        commit.values.append(NewValue((namespace, channel, versions[channel]), value.encoding, data, hash_of(data)))
         commit.size += len(data)
     run_id = metadata.get("run_id")
     # What has a column of its own leaves the message; the rest, with fields that only newer clients know, is the body.
@@ -118,7 +157,7 @@ def _add_checkpoint(commit: Commit, number: int, put: CheckpointPut) -> None:
     checkpoint.ClearField("channel_values")
     # Deterministic, so that a request which is sent again, also to another server, is the same bytes (commit_checked).
     body = checkpoint.SerializeToString(deterministic=True)
-    lasting = (encoded_namespace, checkpoint_id.encode(), put.parent_checkpoint_id.encode() or None)
+    lasting = (namespace.encode(), checkpoint_id.encode(), put.parent_checkpoint_id.encode() or None)
     content = (
         run_id.encode() if isinstance(run_id, str) else None,
         json.dumps(versions).encode(),
@@ -145,7 +184,8 @@ def _add_writes(commit: Commit, number: int, put: WritesPut) -> None:
     task_path = put.task_path.encode()
     for write in put.writes:
         data = write.value.data
-        row = (*of_task, INT4(write.idx), task_path, write.channel.encode(), write.value.encoding.encode(), data)
+        encoding = write.value.encoding.encode()
+        row = (*of_task, INT4(write.idx), task_path, write.channel.encode(), encoding, data, UINT8(hash_of(data)))
         key = (namespace, checkpoint_id, task_id, write.idx)
         commit.writes.append(_Row(key, [], cells(WriteRows.columns[_SEQUENCED:], row), number))
         commit.size += len(data)
@@ -157,6 +197,7 @@ class _Thread:
     ops: int = 0
     graph_hash: bytes | None = None
     condition: Condition | None = None
+    epoch: int | None = None
 
 
 class Batch:
@@ -165,10 +206,11 @@ class Batch:
     def __init__(self, commits: Sequence[Commit]) -> None:
         self._threads: dict[tuple[str, str], _Thread] = {}
         self._checkpoints: dict[tuple[object, ...], tuple[_Thread, int, _Row]] = {}
-        self._values: dict[tuple[object, ...], tuple[_Thread, _Row]] = {}
+        self._values: dict[tuple[object, ...], tuple[_Thread, NewValue]] = {}
         self._writes: dict[tuple[object, ...], tuple[_Thread, int, _Row]] = {}
         for commit in commits:
             self._add(commit)
+        self._numbered = list(self._threads)
 
     def _add(self, commit: Commit) -> None:
         thread = self._threads.setdefault((commit.tenant, commit.thread_id), _Thread(len(self._threads) + 1))
@@ -177,8 +219,8 @@ class Batch:
             first = self._checkpoints.setdefault(key, (thread, thread.ops + row.op, row))
             if first[2] is not row:
                 self._checkpoints[key] = (thread, first[1], replace(row, lasting=first[2].lasting))
-        for row in commit.values:
-            self._values.setdefault((thread.number, *row.key), (thread, row))
+        for value in commit.values:
+            self._values.setdefault((thread.number, *value.key), (thread, value))
         for row in commit.writes:
             key = (thread.number, *row.key)
             if key not in self._writes or row.key[-1] < 0:  # type: ignore[operator]
@@ -186,6 +228,11 @@ class Batch:
         thread.ops += commit.ops
         thread.graph_hash = commit.graph_hash or thread.graph_hash
         thread.condition = commit.condition
+        thread.epoch = commit.epoch if thread.epoch is None else thread.epoch
+
+    def thread(self, number: int) -> tuple[str, str]:
+        """The tenant and the id of a thread, by its number in the statement."""
+        return self._numbered[number - 1]
 
     def conditions(self) -> ConditionRows:
         """The conditions of the threads that have one."""
@@ -202,12 +249,13 @@ class Batch:
         """The parameters of the statement `commit`."""
         threads, checkpoints, values, writes = ThreadRows(), CheckpointRows(), ValueRows(), WriteRows()
         for (tenant, thread_id), thread in self._threads.items():
-            row = (tenant.encode(), thread_id.encode(), INT8(thread.ops), thread.graph_hash)
+            epoch = None if thread.epoch is None else INT8(thread.epoch)
+            row = (tenant.encode(), thread_id.encode(), INT8(thread.ops), thread.graph_hash, epoch)
             threads.add(cells(ThreadRows.columns, row))
         for rows, entries in ((checkpoints, self._checkpoints), (writes, self._writes)):
             for thread, place, entry in entries.values():
                 numbers = (INT4(thread.number), INT8(thread.ops - place))
                 rows.add([*cells(rows.columns[:_SEQUENCED], numbers), *entry.lasting, *entry.content])
-        for thread, entry in self._values.values():
-            values.add(cells(ValueRows.columns[:_NUMBERED], (INT4(thread.number),)) + entry.lasting)
+        for thread, value in self._values.values():
+            values.add(cells(ValueRows.columns[:_NUMBERED], (INT4(thread.number),)) + value.row())
         return {"threads": threads, "checkpoints": checkpoints, "values": values, "writes": writes}

@@ -2,13 +2,16 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from checkpointd.engine import validate
+from checkpointd.engine import validate, values
 from checkpointd.engine.batch import Op, prepare
 from checkpointd.engine.committer import Committer
 from checkpointd.engine.database import Database
-from checkpointd.engine.errors import CheckpointNotFound, InvalidField
+from checkpointd.engine.errors import BaseGone, CheckpointNotFound, InvalidField
+from checkpointd.engine.graph_at import checkpoint_key
 from checkpointd.engine.reads import MAX_SEQUENCE, Reads
+from checkpointd.engine.tuples import Known
 from checkpointd.v1.checkpoints_pb2 import (
+    CheckpointPut,
     CheckpointView,
     CommitRequest,
     CommitResponse,
@@ -30,13 +33,14 @@ _Write = PutCheckpointRequest | PutWritesRequest | CommitRequest
 class Checkpoints:
     """The rpcs of the service, each as a method that takes the tenant and the request. Requests are consumed."""
 
-    def __init__(self, database: Database, committer: Committer) -> None:
+    def __init__(self, database: Database, committer: Committer, value_cache: int) -> None:
         self._reads = Reads(database)
         self._committer = committer
+        self._memory = values.Memory(value_cache)
 
     async def put_checkpoint(self, tenant: str, request: PutCheckpointRequest) -> PutCheckpointResponse:
         (sequence,) = await self._commit(tenant, request, [request.put])
-        return PutCheckpointResponse(sequence=sequence)
+        return PutCheckpointResponse(sequence=sequence, takes_changes=True)
 
     async def put_writes(self, tenant: str, request: PutWritesRequest) -> PutWritesResponse:
         await self._commit(tenant, request, [request.put])
@@ -57,18 +61,63 @@ class Checkpoints:
         return CommitResponse(checkpoint_sequences=await self._commit(tenant, request, ops))
 
     async def _commit(self, tenant: str, request: _Write, ops: Sequence[Op]) -> list[int]:
+        for op in ops:
+            if isinstance(op, CheckpointPut) and op.channel_changes:
+                await self._make_whole(tenant, request.thread_id, op)
         precondition = request.precondition if request.HasField("precondition") else None
         commit = prepare(tenant, request.thread_id, ops, precondition)
         if commit.ops == 0 and commit.condition is None:
             return []
-        return await self._committer.commit(commit)
+        planned = values.plan(self._memory, commit)
+        try:
+            stored = await self._committer.commit(commit)
+        except BaseGone:
+            self._memory.forget_thread(tenant, request.thread_id)
+            planned = values.store_whole(commit)
+            stored = await self._committer.commit(commit)
+        values.remember(self._memory, commit, planned, stored)
+        return [stored.sequences.get(key, 0) for key in commit.checkpoint_keys()]
+
+    async def _make_whole(self, tenant: str, thread_id: str, put: CheckpointPut) -> None:
+        """Put whole values in the place of changes."""
+        validate.checkpoint_key(thread_id, put.checkpoint_ns, "")
+        values.check(put)
+        for channel, said in put.channel_changes.items():
+            base = self._memory.at((tenant, thread_id, put.checkpoint_ns)).get(channel)
+            if base is None or base.version != said.base_version:
+                key = checkpoint_key(tenant, thread_id, put.checkpoint_ns, "")
+                base = await self._reads.value(key, channel, said.base_version)
+                if base is not None:
+                    self._memory.keep((tenant, thread_id, put.checkpoint_ns), channel, base)
+            values.whole(put, channel, base, thread_id)
+        put.ClearField("channel_changes")
 
     async def get_checkpoint(self, tenant: str, request: GetCheckpointRequest) -> GetCheckpointResponse:
         validate.checkpoint_key(request.thread_id, request.checkpoint_ns, request.checkpoint_id)
-        found = await self._reads.tuples("get_by_id" if request.checkpoint_id else "get_head", _key(tenant, request))
+        known = self._known(tenant, request)
+        statement = "get_by_id" if request.checkpoint_id else "get_head"
+        found = await self._reads.tuples(statement, _key(tenant, request), known)
         if not found:
             raise CheckpointNotFound(request.thread_id, request.checkpoint_ns, request.checkpoint_id)
-        return GetCheckpointResponse(checkpoint_tuple=found[0])
+        return GetCheckpointResponse(
+            checkpoint_tuple=found[0], held_channels=sorted(known.left_out), takes_changes=True
+        )
+
+    def _known(self, tenant: str, request: GetCheckpointRequest) -> Known:
+        """What of a checkpoint need not be read: it is in memory here, or the caller has it."""
+        place = (tenant, request.thread_id, request.checkpoint_ns)
+        known = Known()
+        for channel, value in self._memory.at(place).items():
+            known.values[channel, value.version, value.hash] = (value.encoding, value.data)
+        if len(request.held_values) > validate.MAX_ITEMS:
+            raise InvalidField(
+                "held_values", f"has {len(request.held_values)} entries; give it at most {validate.MAX_ITEMS}"
+            )
+        for held in request.held_values:
+            validate.text("held_values.channel", held.channel, validate.CHANNEL_BYTES)
+            validate.text("held_values.version", held.version, validate.VERSION_BYTES)
+            known.values[held.channel, held.version, held.hash] = None
+        return known
 
     async def list_checkpoints(
         self, tenant: str, request: ListCheckpointsRequest
@@ -108,9 +157,4 @@ class Checkpoints:
 
 
 def _key(tenant: str, request: GetCheckpointRequest | GetChannelHistoryRequest) -> dict[str, object]:
-    return {
-        "tenant": tenant,
-        "thread_id": request.thread_id,
-        "checkpoint_ns": request.checkpoint_ns,
-        "checkpoint_id": request.checkpoint_id,
-    }
+    return checkpoint_key(tenant, request.thread_id, request.checkpoint_ns, request.checkpoint_id)

@@ -6,10 +6,12 @@ batch. So a busy server makes few large transactions, and an idle one commits ea
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
 from zlib import crc32
 
 from checkpointd.engine.arrays import ConditionRows, Rows
-from checkpointd.engine.batch import Batch, CheckpointKey, Commit
+from checkpointd.engine.batch import Batch, CheckpointKey, Commit, ValueKey
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import (
     AlreadyWritten,
@@ -28,7 +30,16 @@ from checkpointd.engine.sql import STATEMENTS
 _MAX_COMMITS = 512
 _MAX_BYTES = 8 << 20
 
-Sequences = dict[CheckpointKey, int]
+
+@dataclass(slots=True)
+class Stored:
+    """What a batch has stored."""
+
+    sequences: dict[CheckpointKey, int] = field(default_factory=dict)
+    # By tenant, thread and value: the thread's epoch in which a large value was stored, which was not there before.
+    epochs: dict[tuple[str, str, ValueKey], int] = field(default_factory=dict)
+    refusals: dict[tuple[str, str], EngineError] = field(default_factory=dict)
+    """By tenant and thread: why its commit, which has a condition, is not stored."""
 
 
 class Committer:
@@ -37,8 +48,9 @@ class Committer:
     def __init__(self, database: Database) -> None:
         self._lanes = [_Lane(database) for _ in range(database.write_connections)]
 
-    async def commit(self, commit: Commit) -> list[int]:
-        """Store a commit and return the sequences of its checkpoints, in order (0: stored before and hidden since).
+    async def commit(self, commit: Commit) -> Stored:
+        """Store a commit and return what its batch has stored. A checkpoint that has no sequence then was stored before
+        and is hidden since.
 
         A caller that is cancelled while waiting may or may not have been stored.
 
@@ -46,8 +58,7 @@ class Committer:
             EngineError: it was refused, and nothing of it is stored, or the database broke off and that is not known.
         """
         lane = self._lanes[crc32(f"{commit.tenant}\0{commit.thread_id}".encode()) % len(self._lanes)]
-        sequences = await lane.put(commit)
-        return [sequences.get(key, 0) for key in commit.checkpoint_keys()]
+        return await lane.put(commit)
 
     async def close(self) -> None:
         """Wait until everything taken has been answered, then stop."""
@@ -57,15 +68,15 @@ class Committer:
 class _Lane:
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: deque[tuple[Commit, asyncio.Future[Sequences]]] = deque()
+        self._waiting: deque[tuple[Commit, asyncio.Future[Stored]]] = deque()
         self._wake = asyncio.Event()
         self._closing = False
         self._task = asyncio.create_task(self._run())
 
-    def put(self, commit: Commit) -> asyncio.Future[Sequences]:
+    def put(self, commit: Commit) -> asyncio.Future[Stored]:
         if self._task.done():
             raise DatabaseUnavailable
-        answer: asyncio.Future[Sequences] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
         self._waiting.append((commit, answer))
         self._wake.set()
         return answer
@@ -82,10 +93,11 @@ class _Lane:
             while batch := self._take():
                 await self._store(batch)
 
-    def _take(self) -> list[tuple[Commit, asyncio.Future[Sequences]]]:
-        batch: list[tuple[Commit, asyncio.Future[Sequences]]] = []
+    def _take(self) -> list[tuple[Commit, asyncio.Future[Stored]]]:
+        batch: list[tuple[Commit, asyncio.Future[Stored]]] = []
         size = 0
         conditions: dict[tuple[str, str], bool] = {}  # by thread: whether its commit has one
+        epochs: dict[tuple[str, str], int] = {}
         while self._waiting and len(batch) < _MAX_COMMITS:
             commit, answer = self._waiting[0]
             if batch and size + commit.size > _MAX_BYTES:
@@ -95,6 +107,8 @@ class _Lane:
             # A condition is about what is committed, which what is before it in the batch is not yet.
             if thread in conditions and (has_condition or conditions[thread]):
                 break
+            if commit.epoch is not None and epochs.setdefault(thread, commit.epoch) != commit.epoch:
+                break
             conditions[thread] = has_condition
             self._waiting.popleft()
             if not answer.cancelled():
@@ -102,20 +116,20 @@ class _Lane:
                 size += commit.size
         return batch
 
-    async def _store(self, batch: list[tuple[Commit, asyncio.Future[Sequences]]]) -> None:
+    async def _store(self, batch: list[tuple[Commit, asyncio.Future[Stored]]]) -> None:
         """Store a batch and answer its callers. One commit that the database refuses does not fail its neighbours: a
         refused batch is stored in halves, unless the database itself is the trouble."""
         try:
             async with self._database.writing() as connection:
-                sequences, refusals = await store(connection, [commit for commit, _ in batch])
+                stored = await store(connection, [commit for commit, _ in batch])
         except Exception as error:
             refusal = error
         else:
             for commit, answer in batch:
                 if answer.done():
                     continue
-                if (refused := refusals.get((commit.tenant, commit.thread_id))) is None:
-                    answer.set_result(sequences)
+                if (refused := stored.refusals.get((commit.tenant, commit.thread_id))) is None:
+                    answer.set_result(stored)
                 else:
                     answer.set_exception(refused)
             return
@@ -130,60 +144,67 @@ class _Lane:
                 answer.set_exception(_copy(refusal))
 
 
-Refusals = dict[tuple[str, str], EngineError]
-"""By tenant and thread: why its commit, which has a condition, is not stored."""
-
-
-async def store(connection: ServingConnection, commits: list[Commit]) -> tuple[Sequences, Refusals]:
-    """Store commits in one round trip; returns the sequences of their checkpoints, and which of them were refused. A
-    thread whose commit has a condition must have no other."""
+async def store(connection: ServingConnection, commits: list[Commit]) -> Stored:
+    """Store commits in one round trip. A thread whose commit has a condition must have no other."""
     batch = Batch(commits)
     conditions = batch.conditions()
-    if conditions.count:
-        return await _store_checked(
-            connection, batch, conditions, {(one.tenant, one.thread_id): one for one in commits}
-        )
-    rows = await connection.run("commit", batch.parameters())
-    return {_key(row): _sequence(row[4]) for row in rows}, {}
+    stored = Stored()
+    if not conditions.count:
+        for row in await connection.run("commit", batch.parameters()):
+            kind, number, checkpoint_ns, name, version, count = _read(row)
+            _tell(stored, batch.thread(number), kind, checkpoint_ns, name, version, count)
+        return stored
+    by_thread = {(one.tenant, one.thread_id): one for one in commits}
+    for kind, number, checkpoint_ns, name, version, count, holder in await _checked(connection, batch, conditions):
+        thread = batch.thread(number)
+        if kind < 2:
+            _tell(stored, thread, kind, checkpoint_ns, name, version, count)
+        else:
+            stored.refusals[thread] = _refusal(kind, by_thread[thread], checkpoint_ns, name, holder)
+    return stored
 
 
-async def _store_checked(
-    connection: ServingConnection, batch: Batch, conditions: ConditionRows, commits: dict[tuple[str, str], Commit]
-) -> tuple[Sequences, Refusals]:
+async def _checked(connection: ServingConnection, batch: Batch, conditions: ConditionRows) -> list[Any]:
     parameters: dict[str, Rows] = {**batch.parameters(), "conditions": conditions}
     async with connection.pipeline(), connection.transaction(), connection.cursor(binary=True) as cursor:
         for statement in ("lock_threads", "lock_leases"):
             await connection.execute(STATEMENTS[statement].encode(), parameters, prepare=True)
         await cursor.execute(STATEMENTS["commit_checked"].encode(), parameters, prepare=True)
         await connection.execute(STATEMENTS["forget_empty"].encode(), parameters, prepare=True)
-        rows = await cursor.fetchall()
-    sequences: Sequences = {}
-    refusals: Refusals = {}
-    for kind, tenant, thread_id, checkpoint_ns, checkpoint_id, seq, holder in rows:
-        if kind == 0:
-            sequences[tenant, thread_id, checkpoint_ns, checkpoint_id] = seq
-            continue
-        condition = commits[tenant, thread_id].condition
-        assert condition is not None
-        refused: EngineError
-        match kind:
-            case 1:
-                refused = HeadMoved(thread_id, checkpoint_ns, condition.expected_head or "", checkpoint_id)
-            case 2:
-                refused = LeaseLost(thread_id, condition.token or 0, holder, checkpoint_id)
-            case _:
-                refused = AlreadyWritten(thread_id, checkpoint_ns, checkpoint_id)
-        refusals[tenant, thread_id] = refused
-    return sequences, refusals
+        return list(await cursor.fetchall())
 
 
-def _key(row: Cells) -> CheckpointKey:
-    tenant, thread_id, checkpoint_ns, checkpoint_id = (str(cell, "utf-8") for cell in row[:4] if cell is not None)
-    return tenant, thread_id, checkpoint_ns, checkpoint_id
+def _tell(
+    stored: Stored, thread: tuple[str, str], kind: int, checkpoint_ns: str, name: str, version: str, number: int
+) -> None:
+    if kind == 0:
+        stored.sequences[*thread, checkpoint_ns, name] = number
+    else:
+        stored.epochs[*thread, (checkpoint_ns, name, version)] = number
 
 
-def _sequence(cell: bytes | None) -> int:
-    return int.from_bytes(cell or b"")
+def _refusal(kind: int, commit: Commit, checkpoint_ns: str, head: str, holder: str) -> EngineError:
+    condition = commit.condition
+    assert condition is not None
+    match kind:
+        case 2:
+            return HeadMoved(commit.thread_id, checkpoint_ns, condition.expected_head or "", head)
+        case 3:
+            return LeaseLost(commit.thread_id, condition.token or 0, holder, head)
+    return AlreadyWritten(commit.thread_id, checkpoint_ns, head)
+
+
+def _read(row: Cells) -> tuple[int, int, str, str, str, int]:
+    """The binary cells of a row of the statement `told`."""
+    kind, number, checkpoint_ns, name, version, count = (cell or b"" for cell in row)
+    return (
+        int.from_bytes(kind),
+        int.from_bytes(number),
+        str(checkpoint_ns, "utf-8"),
+        str(name, "utf-8"),
+        str(version, "utf-8"),
+        int.from_bytes(count),
+    )
 
 
 def _copy(error: Exception) -> Exception:

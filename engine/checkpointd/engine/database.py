@@ -217,7 +217,7 @@ async def _check_privileges(connection: AsyncConnection) -> None:
     if tables := [name for (name,) in await cursor.fetchall()]:
         raise StartupError(
             f"permission denied: the role {connection.info.user!r} may not use {', '.join(tables)} of the schema "
-            "'checkpointd'; grant it SELECT, INSERT, UPDATE and DELETE on the tables, USAGE on the sequence"
+            "'checkpointd'; grant it SELECT, INSERT, UPDATE and DELETE on the tables, USAGE on the sequences"
         )
 
 

@@ -19,8 +19,10 @@ class Engine:
     states: States
     leases: Leases
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, value_cache: int = 128 << 20) -> None:
+        """`value_cache` is how many bytes of values to keep in memory, to compare the next ones with."""
         self._database = database
+        self._value_cache = value_cache
 
     async def open(self) -> None:
         """Connect, migrate, start committing.
@@ -30,7 +32,7 @@ class Engine:
         """
         await self._database.open()
         self._committer = Committer(self._database)
-        self.checkpoints = Checkpoints(self._database, self._committer)
+        self.checkpoints = Checkpoints(self._database, self._committer, self._value_cache)
         self.threads = Threads(self._database)
         self.states = States(self._database)
         self.leases = Leases(self._database)

@@ -14,6 +14,8 @@
     ├── HeadMoved              the precondition does not hold
     ├── LeaseLost              the precondition does not hold
     ├── AlreadyWritten         the precondition does not hold
+    ├── BaseMismatch           a change of a value that is not stored
+    ├── ValueDamaged           a stored value is not what it was
     ├── LeaseHeld              somebody else has it
     ├── DatabaseUnavailable    try again
     ├── DatabaseReadOnly       try again
@@ -244,6 +246,37 @@ class DatabaseFull(EngineError):
         super().__init__("the database has no space left; free some, then send the request again")
 
 
+class BaseMismatch(EngineError):
+    """A value was sent as the change of one that is not stored, or not so."""
+
+    reason = ErrorReason.ERROR_REASON_BASE_MISMATCH
+
+    def __init__(self, thread_id: str, checkpoint_ns: str, channel: str, version: str) -> None:
+        super().__init__(
+            f"the value of channel {channel!r} is sent as a change of version {version!r}, which is not stored, or not "
+            "with that hash; send the whole value",
+            thread_id=thread_id,
+            checkpoint_ns=checkpoint_ns,
+            channel=channel,
+            version=version,
+        )
+
+
+class ValueDamaged(EngineError):
+    """A stored value can't be given back as it was."""
+
+    reason = ErrorReason.ERROR_REASON_VALUE_DAMAGED
+
+    def __init__(self, version: str, problem: str) -> None:
+        super().__init__(
+            f"a stored value, version {version!r}, is damaged: {problem}; see `checkpointd verify`", version=version
+        )
+
+
+class BaseGone(Exception):
+    """The base of a change may not be stored any more. Of no concern to callers: the value is stored whole."""
+
+
 class ServerStopping(EngineError):
     """No new calls are taken, and nobody may wait any longer."""
 
@@ -257,9 +290,11 @@ class StartupError(EngineError):
     """The database can't serve as it is: unreachable, too old, read-only, of another encoding, or newer than us."""
 
 
-def from_postgres(error: Exception) -> EngineError | None:
+def from_postgres(error: Exception) -> EngineError | BaseGone | None:
     """The engine's error for one of the driver's, or None if there is no sensible one (then it is a fault of ours)."""
     match error:
+        case psycopg.Error(sqlstate="CK001"):
+            return BaseGone()
         case postgres.ReadOnlySqlTransaction():
             return DatabaseReadOnly()
         case postgres.DiskFull():

@@ -8,7 +8,9 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import TupleRow
 
 from checkpointd.engine.sql import STATEMENTS
-from checkpointd.engine.tuples import Row, channel_histories, checkpoint_tuples
+from checkpointd.engine.stored_values import StoredValue
+from checkpointd.engine.tuples import NOTHING_KNOWN, Known, Row, channel_histories, checkpoint_tuples
+from checkpointd.engine.values import KnownValue, loaded
 from checkpointd.v1.checkpoints_pb2 import ChannelHistory
 from checkpointd.v1.core_pb2 import CheckpointTuple
 
@@ -50,18 +52,30 @@ class Reads:
     async def rows(self, statement: str, parameters: dict[str, object]) -> list[Row]:
         """The rows of a statement."""
         async with self._source.reading() as cursor:
-            await cursor.execute(STATEMENTS[statement].encode(), parameters, prepare=True)
+            await cursor.execute(STATEMENTS[statement].encode(), {**NOTHING_KNOWN, **parameters}, prepare=True)
             return list(await cursor.fetchall())
 
-    async def tuples(self, statement: str, parameters: dict[str, object]) -> list[CheckpointTuple]:
-        """The checkpoints that a statement finds."""
-        return checkpoint_tuples(await self.rows(statement, parameters))
+    async def tuples(
+        self, statement: str, parameters: dict[str, object], known: Known | None = None
+    ) -> list[CheckpointTuple]:
+        """The checkpoints that a statement finds, with the values that are known already filled in."""
+        more = {} if known is None else known.parameters()
+        return checkpoint_tuples(await self.rows(statement, parameters | more), known)
 
     async def histories(
         self, statement: str, parameters: dict[str, object], channels: Sequence[str]
     ) -> dict[str, ChannelHistory] | None:
         """The histories of channels; None when there is no target."""
-        return channel_histories(await self.rows(statement, {**parameters, "channels": channels}), channels)
+        return channel_histories(
+            await self.rows(statement, {**parameters, "channels": channels}), channels
+        )
+
+    async def value(self, key: dict[str, object], channel: str, version: str) -> KnownValue | None:
+        """A value as it is stored; None when it is not."""
+        parameters = {**key, "channel": channel, "version": version}
+        rows = await self.rows("value", parameters)
+        stored = {name: StoredValue(*row) for _, name, *row in rows}
+        return loaded(stored, version, rows[0][0]) if rows else None
 
     async def pages(self, statement: str, parameters: dict[str, object], left: int) -> AsyncIterator[CheckpointTuple]:
         """Read at most `left` of a list, in pages that each begin below the last checkpoint of the one before. No

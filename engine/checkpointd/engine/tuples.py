@@ -6,27 +6,54 @@ that several of them may share, writes. Here they become CheckpointTuples and Ch
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from checkpointd.engine.stored_values import StoredValue, build
 from checkpointd.v1.checkpoints_pb2 import ChannelHistory
 from checkpointd.v1.core_pb2 import CheckpointTuple, PendingWrite, Value, Write
 
 Row = Sequence[Any]
 
 
-def checkpoint_tuples(rows: Iterable[Row]) -> list[CheckpointTuple]:
-    """The checkpoints of one page, in the order of their rows; each with its values and its writes in order."""
+@dataclass(slots=True)
+class Known:
+    """Values of one thread and namespace that the database need not send, by channel, version and hash."""
+
+    values: dict[tuple[str, str, int], tuple[str, bytes] | None] = field(default_factory=dict)
+    """The encoding and the data; None: of no use here either, because the caller has it."""
+
+    left_out: list[str] = field(default_factory=list)
+    """The channels whose values the caller has: filled when the rows are read."""
+
+    def parameters(self) -> dict[str, object]:
+        """What a statement takes. PostgreSQL's integers have a sign."""
+        return {
+            "known_channels": [channel for channel, _, _ in self.values],
+            "known_versions": [version for _, version, _ in self.values],
+            "known_hashes": [number - (1 << 64) if number >> 63 else number for _, _, number in self.values],
+        }
+
+
+NOTHING_KNOWN = Known().parameters()
+
+
+def checkpoint_tuples(rows: Iterable[Row], known: Known | None = None) -> list[CheckpointTuple]:
+    """The checkpoints of one page, in the order of their rows; each with its values and its writes in order.
+
+    Raises ValueDamaged when a value is not what it was.
+    """
     found: list[tuple[CheckpointTuple, dict[str, str]]] = []
-    values: dict[tuple[str, str, str, str], tuple[str, bytes]] = {}
+    values = _Values(known)
     writes: defaultdict[tuple[str, str, str], list[PendingWrite]] = defaultdict(list)
-    for kind, thread_id, checkpoint_ns, name, seq, text1, text2, text3, text4, idx, committed_at, data, native in rows:
+    for kind, thread_id, checkpoint_ns, name, seq, text1, text2, text3, text4, idx, committed_at, data, more in rows:
         if kind == 0:
-            checkpoint = _checkpoint(thread_id, checkpoint_ns, name, seq, text1, text2, committed_at, data, native)
+            checkpoint = _checkpoint(thread_id, checkpoint_ns, name, seq, text1, text2, committed_at, data, more)
             found.append((checkpoint, json.loads(text3)))
         elif kind == 1:
-            values[thread_id, checkpoint_ns, name, text1] = (text2, data)
+            values.add((thread_id, checkpoint_ns, name), text1, _stored(text2, data, text3, more, idx, seq))
         else:
             writes[thread_id, checkpoint_ns, name].append(_pending(text1, text2, idx, text3, text4, data, seq))
     for checkpoint, versions in found:
@@ -34,11 +61,45 @@ def checkpoint_tuples(rows: Iterable[Row]) -> list[CheckpointTuple]:
         checkpoint.checkpoint.channel_versions.update(versions)
         channel_values = checkpoint.checkpoint.channel_values
         for channel, version in versions.items():
-            if stored := values.get((*place, channel, version)):
+            if (value := values.get((*place, channel), version)) is not None:
                 message = channel_values[channel]
-                message.encoding, message.data = stored
+                message.encoding, message.data = value
         checkpoint.pending_writes.extend(sorted(writes[*place, checkpoint.checkpoint.id], key=_order))
     return [checkpoint for checkpoint, _ in found]
+
+
+def _stored(
+    encoding: str, data: bytes | None, base_version: str | None, pieces: bytes | None, links: int, number: int
+) -> StoredValue:
+    return StoredValue(encoding, data, base_version, pieces, links, None if links < 0 else number)
+
+
+class _Values:
+    """The values of a page, each built once."""
+
+    def __init__(self, known: Known | None) -> None:
+        self._known = known
+        # By thread, namespace and channel, then by version.
+        self._stored: defaultdict[tuple[str, str, str], dict[str, StoredValue]] = defaultdict(dict)
+        self._built: defaultdict[tuple[str, str, str], dict[str, bytes]] = defaultdict(dict)
+
+    def add(self, place: tuple[str, str, str], version: str, row: StoredValue) -> None:
+        if row.data is None and row.pieces is None:  # the database has it as it is known
+            assert self._known is not None
+            assert row.hash is not None
+            value = self._known.values[place[2], version, row.hash % (1 << 64)]
+            if value is None:
+                self._known.left_out.append(place[2])
+                return
+            row = StoredValue(*value, None, None, 0, row.hash)
+        self._stored[place][version] = row
+
+    def get(self, place: tuple[str, str, str], version: str) -> tuple[str, bytes] | None:
+        """The encoding and the data; None when it is not stored."""
+        stored = self._stored[place]
+        if (row := stored.get(version)) is None:
+            return None
+        return row.encoding, row.data if row.data is not None else build(stored, version, self._built[place])
 
 
 def _checkpoint(
@@ -77,18 +138,24 @@ def _order(pending: PendingWrite) -> tuple[str, str, int]:
 
 
 def channel_histories(rows: Iterable[Row], channels: Sequence[str]) -> dict[str, ChannelHistory] | None:
-    """The histories of channels from the rows of the statement `history`; None when there is no target."""
+    """The histories of channels from the rows of the statement `history`; None when there is no target.
+
+    Raises ValueDamaged when a value is not what it was.
+    """
     target: str | None = None
     parents: dict[tuple[str, str], str] = {}
-    seeds: dict[str, Value] = {}
+    seeds: dict[str, str] = {}
+    stored: defaultdict[str, dict[str, StoredValue]] = defaultdict(dict)
     writes: defaultdict[tuple[str, str], list[PendingWrite]] = defaultdict(list)
-    for kind, channel, checkpoint_id, text1, text2, seq, idx, encoding, data in rows:
+    for kind, channel, checkpoint_id, text1, text2, seq, idx, encoding, data, pieces in rows:
         if kind == 0:
             target = checkpoint_id
         elif kind == 1:
             parents[channel, checkpoint_id] = text1
+            if text2:
+                seeds[channel] = text2
         elif kind == 2:
-            seeds[channel] = Value(encoding=encoding, data=data)
+            stored[channel][text1] = _stored(encoding, data, text2, pieces, idx, seq)
         else:
             writes[channel, checkpoint_id].append(_pending(text1, text2, idx, channel, encoding, data, seq))
     if target is None:
@@ -101,5 +168,12 @@ def channel_histories(rows: Iterable[Row], channels: Sequence[str]) -> dict[str,
             path[step] = None
             step = parents[channel, step]
         ordered = [write for ancestor in reversed(path) for write in sorted(writes[channel, ancestor], key=_order)]
-        histories[channel] = ChannelHistory(seed=seeds.get(channel), writes=ordered)
+        seed = _seed(stored[channel], seeds.get(channel))
+        histories[channel] = ChannelHistory(seed=seed, writes=ordered)
     return histories
+
+
+def _seed(stored: Mapping[str, StoredValue], version: str | None) -> Value | None:
+    if version is None:
+        return None
+    return Value(encoding=stored[version].encoding, data=build(stored, version))

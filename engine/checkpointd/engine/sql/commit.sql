@@ -13,21 +13,34 @@ WITH locked AS (
     {{one_commit_more}}
 ),
 {{stored}}
-SELECT tenant, thread_id, checkpoint_ns, checkpoint_id, seq FROM stored_checkpoints
+{{told}}
 
 -- name: one_commit_more
 ON CONFLICT (tenant, thread_id) DO UPDATE SET
         seq = thread.seq + excluded.seq,
         updated_at = now(),
         graph_hash = coalesce(excluded.graph_hash, thread.graph_hash)
-    RETURNING tenant, thread_id, seq
+    RETURNING tenant, thread_id, seq, epoch
+
+-- name: told
+-- The sequences of checkpoints, and the epochs in which large values were stored, which may be bases of changes then.
+SELECT 0 AS kind, no::integer, checkpoint_ns, checkpoint_id AS name, '' AS version, stored.seq AS number
+FROM stored_checkpoints AS stored JOIN thread USING (tenant, thread_id)
+UNION ALL
+SELECT 1, no::integer, checkpoint_ns, channel, version, thread.epoch
+FROM stored_values AS stored JOIN thread USING (tenant, thread_id)
+WHERE stored.large
+
+-- name: given_threads
+unnest(%(threads)s) WITH ORDINALITY AS target (tenant, thread_id, commits, graph_hash, epoch, no)
 
 -- name: stored
--- The rows of the threads that were locked.
+-- The rows of the threads that were locked. A thread in which the base of a change may be gone ends the statement.
 thread AS MATERIALIZED (
-    SELECT given.no, locked.tenant, locked.thread_id, locked.seq
-    FROM unnest(%(threads)s) WITH ORDINALITY AS given (tenant, thread_id, commits, graph_hash, no)
-    JOIN locked ON locked.tenant = given.tenant AND locked.thread_id = given.thread_id
+    SELECT target.no, locked.tenant, locked.thread_id, locked.seq, locked.epoch
+    FROM {{given_threads}}
+    JOIN locked ON locked.tenant = target.tenant AND locked.thread_id = target.thread_id
+    WHERE CASE WHEN target.epoch <> locked.epoch THEN checkpointd.refuse_base_v1() ELSE true END
 ),
 stored_checkpoints AS (
     INSERT INTO checkpointd.checkpoints AS stored (
@@ -50,21 +63,23 @@ stored_checkpoints AS (
 ),
 stored_values AS (
     INSERT INTO checkpointd.channel_values (
-        tenant, thread_id, checkpoint_ns, channel, version, encoding, data
+        tenant, thread_id, checkpoint_ns, channel, version, encoding, data, base_version, pieces, links, hash
     )
     SELECT
-        thread.tenant, thread.thread_id, given.checkpoint_ns, given.channel, given.version, given.encoding, given.data
+        thread.tenant, thread.thread_id, given.checkpoint_ns, given.channel, given.version, given.encoding, given.data,
+        given.base_version, given.pieces, given.links, given.hash
     FROM unnest(%(values)s) AS given
     JOIN thread ON thread.no = given.thread_no
     ON CONFLICT (tenant, thread_id, checkpoint_ns, channel, version) DO NOTHING
+    RETURNING tenant, thread_id, checkpoint_ns, channel, version, coalesce(octet_length(data) >= 2048, true) AS large
 ),
 stored_writes AS (
     INSERT INTO checkpointd.writes AS stored (
-        tenant, thread_id, checkpoint_ns, checkpoint_id, task_id, idx, seq, task_path, channel, encoding, data
+        tenant, thread_id, checkpoint_ns, checkpoint_id, task_id, idx, seq, task_path, channel, encoding, data, hash
     )
     SELECT
         thread.tenant, thread.thread_id, given.checkpoint_ns, given.checkpoint_id, given.task_id, given.idx,
-        thread.seq - given.seq_back, given.task_path, given.channel, given.encoding, given.data
+        thread.seq - given.seq_back, given.task_path, given.channel, given.encoding, given.data, given.hash
     FROM unnest(%(writes)s) AS given
     JOIN thread ON thread.no = given.thread_no
     ON CONFLICT (tenant, thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE SET
@@ -72,7 +87,8 @@ stored_writes AS (
         task_path = excluded.task_path,
         channel = excluded.channel,
         encoding = excluded.encoding,
-        data = excluded.data
+        data = excluded.data,
+        hash = excluded.hash
     WHERE stored.idx < 0
 )
 
@@ -92,7 +108,7 @@ SELECT FROM checkpointd.leases AS lease
 WHERE (tenant, thread_id) IN (
     SELECT target.tenant, target.thread_id
     FROM unnest(%(conditions)s) AS given
-    JOIN unnest(%(threads)s) WITH ORDINALITY AS target (tenant, thread_id, commits, graph_hash, no)
+    JOIN {{given_threads}}
         ON target.no = given.thread_no
     WHERE given.token IS NOT NULL
 )
@@ -110,7 +126,7 @@ WITH vain AS MATERIALIZED (
     -- Threads with a write that would stay without effect: who sends it believes that the next checkpoint is made of it.
     SELECT DISTINCT given.thread_no
     FROM unnest(%(writes)s) AS given
-    JOIN unnest(%(threads)s) WITH ORDINALITY AS target (tenant, thread_id, commits, graph_hash, no)
+    JOIN {{given_threads}}
         ON target.no = given.thread_no
     CROSS JOIN LATERAL (
         SELECT * FROM checkpointd.writes
@@ -130,7 +146,7 @@ condition AS MATERIALIZED (
             given.thread_no, target.tenant, target.thread_id, given.checkpoint_ns, given.expected_head, given.token,
             coalesce(head.checkpoint_id, '') AS head, lease.token AS lease_token, lease.holder
         FROM unnest(%(conditions)s) AS given
-        JOIN unnest(%(threads)s) WITH ORDINALITY AS target (tenant, thread_id, commits, graph_hash, no)
+        JOIN {{given_threads}}
             ON target.no = given.thread_no
         LEFT JOIN LATERAL (
             SELECT checkpoint_id FROM checkpointd.checkpoints
@@ -172,8 +188,8 @@ failed AS MATERIALIZED (
                 SELECT FROM checkpointd.channel_values AS there
                 WHERE there.tenant = condition.tenant AND there.thread_id = condition.thread_id
                     AND there.checkpoint_ns = given.checkpoint_ns AND there.channel = given.channel
-                    AND there.version = given.version
-                    AND there.encoding = given.encoding AND there.data = given.data
+                    AND there.version = given.version AND there.encoding = given.encoding
+                    AND (there.hash = given.hash OR (there.hash IS NULL AND there.data = given.data))
             )
         )
         AND NOT EXISTS (
@@ -193,15 +209,15 @@ failed AS MATERIALIZED (
 locked AS (
     INSERT INTO checkpointd.threads AS thread (tenant, thread_id, seq, graph_hash)
     SELECT given.tenant, given.thread_id, given.commits, given.graph_hash
-    FROM unnest(%(threads)s) WITH ORDINALITY AS given (tenant, thread_id, commits, graph_hash, no)
+    FROM unnest(%(threads)s) WITH ORDINALITY AS given (tenant, thread_id, commits, graph_hash, epoch, no)
     -- Of one that only asks whether its condition holds nothing is stored.
     WHERE given.commits > 0 AND given.no NOT IN (SELECT thread_no FROM failed)
     {{one_commit_more}}
 ),
 {{stored}}
-SELECT 0 AS kind, tenant, thread_id, checkpoint_ns, checkpoint_id, seq, NULL AS holder FROM stored_checkpoints
+SELECT told.*, NULL AS holder FROM ({{told}}) AS told
 UNION ALL
-SELECT 0, failed.tenant, failed.thread_id, there.checkpoint_ns, there.checkpoint_id, there.seq, NULL
+SELECT 0, failed.thread_no, there.checkpoint_ns, there.checkpoint_id, '', there.seq, NULL
 FROM failed
 JOIN unnest(%(checkpoints)s) AS given ON given.thread_no = failed.thread_no
 CROSS JOIN LATERAL (
@@ -212,7 +228,7 @@ CROSS JOIN LATERAL (
 ) AS there
 WHERE failed.repeated AND NOT there.hidden
 UNION ALL
-SELECT CASE WHEN lost THEN 2 WHEN moved THEN 1 ELSE 3 END, tenant, thread_id, checkpoint_ns, head, 0, holder
+SELECT CASE WHEN lost THEN 3 WHEN moved THEN 2 ELSE 4 END, thread_no, checkpoint_ns, head, '', 0, holder
 FROM failed
 WHERE NOT repeated
 

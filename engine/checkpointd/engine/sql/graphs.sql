@@ -26,10 +26,10 @@ WHERE chosen.graph_hash IS NOT NULL
 {{graph}}
 
 -- name: state_of_head
-WITH page AS MATERIALIZED ({{head}}) {{full}} UNION ALL {{graph}}
+WITH RECURSIVE page AS MATERIALIZED ({{head}}) {{full}} UNION ALL {{graph}}
 
 -- name: state_by_id
-WITH page AS MATERIALIZED ({{by_id}}) {{full}} UNION ALL {{graph}}
+WITH RECURSIVE page AS MATERIALIZED ({{by_id}}) {{full}} UNION ALL {{graph}}
 
 -- name: lock_graph_name
 -- Lets one registration under a name go on at a time, until the transaction ends.

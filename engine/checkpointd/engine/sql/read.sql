@@ -79,24 +79,64 @@ SELECT
     channel_versions::text AS text3, NULL AS text4, 0 AS idx, committed_at, body AS data, native_metadata
 FROM page
 
+-- name: steps
+-- What the values in `wanted` are built from: their own rows, and those of the values that they are changes of. Of values
+-- that are known already (by channel, version and hash) nothing is read but that.
+steps AS (
+    SELECT
+        wanted.thread_id, wanted.checkpoint_ns, wanted.channel, wanted.version, stored.base_version,
+        ((wanted.channel, wanted.version, stored.hash) IN (
+            SELECT * FROM unnest(%(known_channels)s::text[], %(known_versions)s::text[], %(known_hashes)s::int8[])
+        )) IS TRUE AS known
+    FROM wanted
+    CROSS JOIN LATERAL (
+        SELECT base_version, hash FROM checkpointd.channel_values
+        WHERE tenant = %(tenant)s AND thread_id = wanted.thread_id AND checkpoint_ns = wanted.checkpoint_ns
+            AND channel = wanted.channel AND version = wanted.version
+        LIMIT 1
+    ) AS stored
+    UNION
+    SELECT steps.thread_id, steps.checkpoint_ns, steps.channel, steps.base_version, stored.base_version, false
+    FROM steps
+    CROSS JOIN LATERAL (
+        SELECT base_version FROM checkpointd.channel_values
+        WHERE tenant = %(tenant)s AND thread_id = steps.thread_id AND checkpoint_ns = steps.checkpoint_ns
+            AND channel = steps.channel AND version = steps.base_version
+        LIMIT 1
+    ) AS stored
+    WHERE steps.base_version IS NOT NULL AND NOT steps.known
+)
+
+-- name: values_of_steps
+-- LATERAL with LIMIT or OFFSET makes every look-up one by primary key, whatever the table's statistics say.
+steps CROSS JOIN LATERAL (
+    SELECT
+        encoding, base_version, links, hash,
+        CASE WHEN NOT steps.known THEN data END AS data, CASE WHEN NOT steps.known THEN pieces END AS pieces
+    FROM checkpointd.channel_values
+    WHERE tenant = %(tenant)s AND thread_id = steps.thread_id AND checkpoint_ns = steps.checkpoint_ns
+        AND channel = steps.channel AND version = steps.version
+    LIMIT 1
+) AS stored
+
+-- name: wanted
+-- The values of the checkpoints of a page, each that they share once.
+wanted AS (
+    SELECT DISTINCT
+        page.thread_id, page.checkpoint_ns, entry.key COLLATE "C" AS channel, entry.value COLLATE "C" AS version
+    FROM page CROSS JOIN LATERAL jsonb_each_text(page.channel_versions) AS entry
+)
+
 -- name: full
--- Checkpoints of a page, each value that they share once, and their writes. LATERAL with LIMIT or OFFSET makes every
--- look-up one by primary key, whatever the table's statistics say.
+-- Checkpoints of a page, what their values are built from, and their writes.
+, {{wanted}}, {{steps}}
 {{shape}}
 UNION ALL
 SELECT
-    1, stored.thread_id, stored.checkpoint_ns, stored.channel, 0, stored.version, stored.encoding, NULL, NULL, 0, NULL,
-    stored.data, NULL
-FROM (
-    SELECT DISTINCT page.thread_id, page.checkpoint_ns, entry.key AS channel, entry.value AS version
-    FROM page CROSS JOIN LATERAL jsonb_each_text(page.channel_versions) AS entry
-) AS wanted
-CROSS JOIN LATERAL (
-    SELECT * FROM checkpointd.channel_values
-    WHERE tenant = %(tenant)s AND thread_id = wanted.thread_id AND checkpoint_ns = wanted.checkpoint_ns
-        AND channel = wanted.channel AND version = wanted.version
-    LIMIT 1
-) AS stored
+    1, steps.thread_id, steps.checkpoint_ns, steps.channel, coalesce(stored.hash, 0), steps.version, stored.encoding,
+    stored.base_version, NULL, CASE WHEN stored.hash IS NULL THEN -1 ELSE stored.links END, NULL, stored.data,
+    stored.pieces
+FROM {{values_of_steps}}
 UNION ALL
 SELECT
     2, page.thread_id, page.checkpoint_ns, page.checkpoint_id, stored.seq, stored.task_id, stored.task_path,
@@ -109,26 +149,40 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS stored
 
+-- name: value
+-- One value: the epoch of its thread, and the rows that it is built from.
+WITH RECURSIVE wanted AS (
+    SELECT
+        %(thread_id)s::text COLLATE "C" AS thread_id, %(checkpoint_ns)s::text COLLATE "C" AS checkpoint_ns,
+        %(channel)s::text COLLATE "C" AS channel, %(version)s::text COLLATE "C" AS version
+),
+{{steps}}
+SELECT
+    thread.epoch, steps.version, stored.encoding, stored.data, stored.base_version, stored.pieces, stored.links,
+    stored.hash
+FROM (SELECT epoch FROM checkpointd.threads WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s) AS thread
+CROSS JOIN {{values_of_steps}}
+
 -- name: get_head
-WITH page AS MATERIALIZED ({{head}}) {{full}}
+WITH RECURSIVE page AS MATERIALIZED ({{head}}) {{full}}
 
 -- name: get_by_id
-WITH page AS MATERIALIZED ({{by_id}}) {{full}}
+WITH RECURSIVE page AS MATERIALIZED ({{by_id}}) {{full}}
 
 -- name: list_namespace_full
-WITH page AS MATERIALIZED ({{page_of_namespace}}) {{full}}
+WITH RECURSIVE page AS MATERIALIZED ({{page_of_namespace}}) {{full}}
 
 -- name: list_namespace_metadata
 WITH page AS MATERIALIZED ({{page_of_namespace}}) {{shape}}
 
 -- name: list_thread_full
-WITH page AS MATERIALIZED ({{page_of_thread}}) {{full}}
+WITH RECURSIVE page AS MATERIALIZED ({{page_of_thread}}) {{full}}
 
 -- name: list_thread_metadata
 WITH page AS MATERIALIZED ({{page_of_thread}}) {{shape}}
 
 -- name: list_tenant_full
-WITH page AS MATERIALIZED ({{page_of_tenant}}) {{full}}
+WITH RECURSIVE page AS MATERIALIZED ({{page_of_tenant}}) {{full}}
 
 -- name: list_tenant_metadata
 WITH page AS MATERIALIZED ({{page_of_tenant}}) {{shape}}
@@ -158,27 +212,31 @@ WITH page AS MATERIALIZED ({{page_of_tenant}}) {{shape}}
         LIMIT 1
     ) AS stored ON true
     WHERE walk.seed IS NULL
-)
+),
+wanted AS (
+    SELECT
+        %(thread_id)s::text COLLATE "C" AS thread_id, %(checkpoint_ns)s::text COLLATE "C" AS checkpoint_ns, channel,
+        seed AS version
+    FROM walk
+    WHERE seed IS NOT NULL
+),
+{{steps}}
 SELECT
     0 AS kind, '' AS channel, checkpoint_id, '' AS text1, '' AS text2, 0::bigint AS seq, 0 AS idx, '' AS encoding,
-    NULL::bytea AS data
+    NULL::bytea AS data, NULL::bytea AS pieces
 FROM target
 UNION ALL
-SELECT 1, channel, checkpoint_id, coalesce(next_id, ''), '', 0, 0, '', NULL
+SELECT 1, channel, checkpoint_id, coalesce(next_id, ''), coalesce(seed, ''), 0, 0, '', NULL, NULL
 FROM walk
 UNION ALL
-SELECT 2, walk.channel, walk.checkpoint_id, '', '', 0, 0, stored.encoding, stored.data
-FROM walk
-CROSS JOIN LATERAL (
-    SELECT * FROM checkpointd.channel_values
-    WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s AND checkpoint_ns = %(checkpoint_ns)s
-        AND channel = walk.channel AND version = walk.seed
-    LIMIT 1
-) AS stored
+SELECT
+    2, steps.channel, '', steps.version, stored.base_version, coalesce(stored.hash, 0),
+    CASE WHEN stored.hash IS NULL THEN -1 ELSE stored.links END, stored.encoding, stored.data, stored.pieces
+FROM {{values_of_steps}}
 UNION ALL
 SELECT
     3, walk.channel, walk.checkpoint_id, stored.task_id, stored.task_path, stored.seq, stored.idx, stored.encoding,
-    stored.data
+    stored.data, NULL
 FROM walk
 JOIN target ON target.checkpoint_id <> walk.checkpoint_id
 CROSS JOIN LATERAL (

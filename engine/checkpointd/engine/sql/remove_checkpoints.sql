@@ -28,6 +28,8 @@ WHERE NOT hidden AND (run_id IS NULL OR run_id <> ALL(%(run_ids)s))
 -- nearest ancestor that holds a value; a checkpoint in it that is not kept is hidden and cut down to what walks may read.
 -- UNION visits each (checkpoint, channel) once and ends loops.
 --
+-- A value that is used keeps those that it is built from (`used_values`). The thread gets a new epoch, since others may go.
+--
 -- `x IN (...) IS TRUE` and NOT IN stay hashed look-ups, and LATERAL with LIMIT one by primary key; as plain joins they
 -- would be planned from row estimates that are worst for the large threads worth pruning, and go quadratic.
 , counted AS (
@@ -74,12 +76,25 @@ going AS MATERIALIZED (
     FROM own
     WHERE (own.checkpoint_ns, own.checkpoint_id) NOT IN (SELECT checkpoint_ns, checkpoint_id FROM kept)
 ),
-used_values AS MATERIALIZED (
-    SELECT own.checkpoint_ns, entry.key AS channel, entry.value AS version
+used_values AS (
+    SELECT * FROM used_itself
+    UNION
+    SELECT used_values.checkpoint_ns, used_values.channel, stored.base_version
+    FROM used_values
+    CROSS JOIN LATERAL (
+        SELECT base_version FROM checkpointd.channel_values
+        WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s AND checkpoint_ns = used_values.checkpoint_ns
+            AND channel = used_values.channel AND version = used_values.version
+        LIMIT 1
+    ) AS stored
+    WHERE stored.base_version IS NOT NULL
+),
+used_itself AS MATERIALIZED (
+    SELECT own.checkpoint_ns, entry.key COLLATE "C" AS channel, entry.value COLLATE "C" AS version
     FROM own CROSS JOIN LATERAL jsonb_each_text(own.channel_versions) AS entry
     WHERE ((own.checkpoint_ns, own.checkpoint_id) IN (SELECT checkpoint_ns, checkpoint_id FROM kept)) IS TRUE
     UNION
-    SELECT needed.checkpoint_ns, needed.channel, own.channel_versions ->> needed.channel
+    SELECT needed.checkpoint_ns, needed.channel COLLATE "C", (own.channel_versions ->> needed.channel) COLLATE "C"
     FROM needed
     JOIN own ON own.checkpoint_ns = needed.checkpoint_ns AND own.checkpoint_id = needed.checkpoint_id
     WHERE own.channel_versions ? needed.channel
@@ -121,6 +136,10 @@ gone_writes AS (
         AND (stored.checkpoint_ns, stored.checkpoint_id, stored.channel) NOT IN (
             SELECT checkpoint_ns, checkpoint_id, channel FROM needed WHERE checkpoint_id IS NOT NULL
         )
+),
+renewed AS (
+    UPDATE checkpointd.threads SET epoch = nextval('checkpointd.epochs')
+    WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s
 ),
 gone_values AS (
     DELETE FROM checkpointd.channel_values AS stored

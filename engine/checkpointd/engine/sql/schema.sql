@@ -2,6 +2,13 @@
 -- Every key begins with (tenant, thread_id). Text that is compared is COLLATE "C": byte order, the
 -- same in every database, and the cheapest.
 
+-- A thread has another epoch once values may have been removed from it, and when it is made anew. Who stores a change
+-- names the epoch in which its base was there; refuse_base_v1 ends the statement of who is late.
+CREATE SEQUENCE checkpointd.epochs;
+
+CREATE FUNCTION checkpointd.refuse_base_v1() RETURNS boolean LANGUAGE plpgsql AS
+$$BEGIN RAISE EXCEPTION 'the base of a change may be gone' USING ERRCODE = 'CK001'; END$$;
+
 -- One row a thread. Its lock orders the thread's commits: seq is the number of the last one. graph_hash is the description
 -- of the graph that wrote it last, as far as the writer said.
 CREATE TABLE checkpointd.threads (
@@ -12,6 +19,7 @@ CREATE TABLE checkpointd.threads (
     updated_at timestamptz NOT NULL DEFAULT now(),
     graph_hash text COLLATE "C",
     swept_seq bigint NOT NULL DEFAULT 0,
+    epoch bigint NOT NULL DEFAULT nextval('checkpointd.epochs'),
     PRIMARY KEY (tenant, thread_id)
 ) WITH (fillfactor = 70);
 
@@ -43,7 +51,10 @@ WHERE NOT hidden;
 
 CREATE INDEX checkpoints_by_run ON checkpointd.checkpoints (tenant, run_id) WHERE run_id IS NOT NULL;
 
--- One row a value, shared by every checkpoint whose channel_versions names it.
+-- One row a value, shared by every checkpoint whose channel_versions names it. data is the whole value, or NULL: then the
+-- value is what pieces (the contract's ValueChange message) make of the value under base_version, of the same channel.
+-- links counts such steps since the last value that other steps skip to (see values.py). hash is the XXH64 of the whole
+-- value; NULL in rows of older versions.
 CREATE TABLE checkpointd.channel_values (
     tenant text COLLATE "C" NOT NULL,
     thread_id text COLLATE "C" NOT NULL,
@@ -51,7 +62,11 @@ CREATE TABLE checkpointd.channel_values (
     channel text COLLATE "C" NOT NULL,
     version text COLLATE "C" NOT NULL,
     encoding text COLLATE "C" NOT NULL,
-    data bytea NOT NULL,
+    data bytea,
+    base_version text COLLATE "C",
+    pieces bytea,
+    links smallint NOT NULL DEFAULT 0,
+    hash bigint,
     PRIMARY KEY (tenant, thread_id, checkpoint_ns, channel, version)
 );
 
@@ -68,6 +83,7 @@ CREATE TABLE checkpointd.writes (
     channel text COLLATE "C" NOT NULL,
     encoding text COLLATE "C" NOT NULL,
     data bytea NOT NULL,
+    hash bigint,
     PRIMARY KEY (tenant, thread_id, checkpoint_ns, checkpoint_id, task_id, idx)
 );
 
@@ -146,6 +162,41 @@ CREATE TYPE checkpointd.write_row_v1 AS (
     channel text,
     encoding text,
     data bytea
+);
+
+CREATE TYPE checkpointd.thread_row_v3 AS (
+    tenant text,
+    thread_id text,
+    commits bigint,
+    graph_hash text,
+    epoch bigint
+);
+
+CREATE TYPE checkpointd.value_row_v2 AS (
+    thread_no integer,
+    checkpoint_ns text,
+    channel text,
+    version text,
+    encoding text,
+    data bytea,
+    base_version text,
+    pieces bytea,
+    links smallint,
+    hash bigint
+);
+
+CREATE TYPE checkpointd.write_row_v2 AS (
+    thread_no integer,
+    seq_back bigint,
+    checkpoint_ns text,
+    checkpoint_id text,
+    task_id text,
+    idx integer,
+    task_path text,
+    channel text,
+    encoding text,
+    data bytea,
+    hash bigint
 );
 
 -- What must hold for a thread's commit to be stored (see commit_checked).

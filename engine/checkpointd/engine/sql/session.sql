@@ -29,5 +29,6 @@ CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
 WHERE NOT has_table_privilege('checkpointd.' || table_name, privilege)
 GROUP BY table_name
 UNION
-SELECT 'fencing_tokens' WHERE NOT has_sequence_privilege('checkpointd.fencing_tokens', 'USAGE')
+SELECT sequence FROM unnest(ARRAY['fencing_tokens', 'epochs']) AS sequence
+WHERE NOT has_sequence_privilege('checkpointd.' || sequence, 'USAGE')
 ORDER BY table_name

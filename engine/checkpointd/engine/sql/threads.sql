@@ -109,19 +109,23 @@ copied_checkpoints AS (
     ON CONFLICT (tenant, thread_id, checkpoint_ns, checkpoint_id) DO NOTHING
 ),
 copied_values AS (
-    INSERT INTO checkpointd.channel_values (tenant, thread_id, checkpoint_ns, channel, version, encoding, data)
-    SELECT copying.tenant, copying.thread_id, checkpoint_ns, channel, version, encoding, data
+    INSERT INTO checkpointd.channel_values (
+        tenant, thread_id, checkpoint_ns, channel, version, encoding, data, base_version, pieces, links, hash
+    )
+    SELECT
+        copying.tenant, copying.thread_id, checkpoint_ns, channel, version, encoding, data, base_version, pieces, links,
+        hash
     FROM copying JOIN checkpointd.channel_values AS original
         ON original.tenant = copying.tenant AND original.thread_id = %(source)s
     ON CONFLICT (tenant, thread_id, checkpoint_ns, channel, version) DO NOTHING
 ),
 copied_writes AS (
     INSERT INTO checkpointd.writes (
-        tenant, thread_id, checkpoint_ns, checkpoint_id, task_id, idx, seq, task_path, channel, encoding, data
+        tenant, thread_id, checkpoint_ns, checkpoint_id, task_id, idx, seq, task_path, channel, encoding, data, hash
     )
     SELECT
         copying.tenant, copying.thread_id, checkpoint_ns, checkpoint_id, task_id, idx, seq, task_path, channel,
-        encoding, data
+        encoding, data, hash
     FROM copying JOIN checkpointd.writes AS original
         ON original.tenant = copying.tenant AND original.thread_id = %(source)s
     ON CONFLICT (tenant, thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO NOTHING

@@ -242,6 +242,16 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
           "metadata": {"thread_id": "t1", "checkpoint_ns": "", "channel": "messages", "version": "7"}
         }
     """
+    ERROR_REASON_VALUE_DAMAGED: _ErrorReason.ValueType  # 23
+    """ERROR_REASON_VALUE_DAMAGED: a stored value is not what its hash says, or can't be built from what is stored: the
+    database was damaged. `checkpointd verify` lists all such values. Sent with DATA_LOSS.
+        {
+          "code": "DATA_LOSS",
+          "message": "a stored value, version '7', is damaged: it is not what its hash says; see `checkpointd verify`",
+          "reason": "VALUE_DAMAGED",
+          "metadata": {"version": "7"}
+        }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -458,6 +468,16 @@ another hash. Nothing was stored; send the whole value. Sent with FAILED_PRECOND
       "message": "the value of channel 'messages' is sent as a change of version '7', which is not stored ...",
       "reason": "BASE_MISMATCH",
       "metadata": {"thread_id": "t1", "checkpoint_ns": "", "channel": "messages", "version": "7"}
+    }
+"""
+ERROR_REASON_VALUE_DAMAGED: ErrorReason.ValueType  # 23
+"""ERROR_REASON_VALUE_DAMAGED: a stored value is not what its hash says, or can't be built from what is stored: the
+database was damaged. `checkpointd verify` lists all such values. Sent with DATA_LOSS.
+    {
+      "code": "DATA_LOSS",
+      "message": "a stored value, version '7', is damaged: it is not what its hash says; see `checkpointd verify`",
+      "reason": "VALUE_DAMAGED",
+      "metadata": {"version": "7"}
     }
 """
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason
