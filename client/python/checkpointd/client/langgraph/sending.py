@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from checkpointd.changes import change, hash_of
 from checkpointd.client import rpcs
-from checkpointd.client.calls import acall, call
 from checkpointd.client.connection import Connection
 from checkpointd.client.errors import FailedPrecondition
 from checkpointd.client.langgraph.held import Entry, Held
@@ -69,31 +69,38 @@ class Sending:
         self._changed.append(channel)
         return True
 
-    def call(self, connection: Connection, operation: Operation[Any]) -> object:
+    def send(
+        self, make: Callable[[Connection, Operation[Any]], Any], connection: Connection, operation: Operation[Any]
+    ) -> object:
         """Make the call that stores them, once more with all values whole if need be."""
         answer = None
         try:
-            answer = call(connection, operation)
+            answer = make(connection, operation)
         except FailedPrecondition as error:
             if not self._is_not_there(error):
                 raise
         if answer is None or self._is_lost(answer):
             self._tell_whole(operation.request)
-            answer = call(connection, operation)
+            answer = make(connection, operation)
         self._end(operation.request, answer)
         return answer
 
-    async def acall(self, connection: Connection, operation: Operation[Any]) -> object:
-        """As `call`."""
+    async def asend(
+        self,
+        make: Callable[[Connection, Operation[Any]], Awaitable[Any]],
+        connection: Connection,
+        operation: Operation[Any],
+    ) -> object:
+        """As `send`."""
         answer = None
         try:
-            answer = await acall(connection, operation)
+            answer = await make(connection, operation)
         except FailedPrecondition as error:
             if not self._is_not_there(error):
                 raise
         if answer is None or self._is_lost(answer):
             self._tell_whole(operation.request)
-            answer = await acall(connection, operation)
+            answer = await make(connection, operation)
         self._end(operation.request, answer)
         return answer
 

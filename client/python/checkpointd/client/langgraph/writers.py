@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from langchain_core.runnables import RunnableConfig
@@ -156,7 +157,7 @@ class Writers:
         self, config: RunnableConfig, operation: Operation[Any], write: Write, sending: Sending | None = None
     ) -> object:
         """Make a call that writes, now or with the checkpoint that it belongs to; a checkpoint with its `sending`."""
-        make = call if sending is None else sending.call
+        make = call if sending is None else partial(sending.send, call)
         if not self._checked:
             return make(self._connection, operation)
         with self._turn(config, write) as (run, turn):
@@ -169,7 +170,7 @@ class Writers:
         self, config: RunnableConfig, operation: Operation[Any], write: Write, sending: Sending | None = None
     ) -> object:
         """As `send`."""
-        make = acall if sending is None else sending.acall
+        make = acall if sending is None else partial(sending.asend, acall)
         if not self._checked:
             return await make(self._connection, operation)
         with self._turn(config, write) as (run, turn):
