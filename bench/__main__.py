@@ -6,10 +6,11 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from bench import chat, connections, cpu, floor, graphs, history, large, reads, supersteps, table
-from bench.pairs import FULL, QUICK, say
+from bench.pairs import FULL, QUICK, Disk, say
 from bench.row import Row
 from bench.sides import Bench, running
 
@@ -37,22 +38,20 @@ def main() -> int:
     chosen = options.rows or list(MEASUREMENTS)
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     rows: list[Row] = []
-    commits: dict[str, float] = {}
     before = history.last(options.out, quick=options.quick)
     began = time.monotonic()
-    with running(effort) as bench:
-        facts = history.facts(bench.postgres.conninfo, quick=options.quick)  # now: it may be worked on meanwhile
+    with running(effort) as started:
+        facts = history.facts(started.postgres.conninfo, quick=options.quick)  # now: it may be worked on meanwhile
+        disk = Disk(lambda: floor.commit_ms(started.postgres.conninfo))
+        bench = replace(started, effort=replace(effort, disk=disk))
         for name in chosen:
-            commits[name] = floor.commit_ms(bench.sides.theirs.conninfo)
-            say(f"{name} ... (a commit takes {commits[name]:.2f} ms now)")
+            say(f"{name} ... (a commit takes {disk.look():.2f} ms now)")
             start = time.monotonic()
             found = _measured(name, bench)
             rows += found
             say(f"{name}: {time.monotonic() - start:.0f} s\n{table.as_text(found, before)}")
     facts["seconds"] = round(time.monotonic() - began)
-    facts["commit_ms"] = {name: round(took, 3) for name, took in commits.items()}
-    print(f"\n{table.as_text(rows, before)}\n\n{table.as_markdown(rows)}")
-    print(f"\n{table.summary(rows)}; a small commit took {min(commits.values()):.2f} to {max(commits.values()):.2f} ms")
+    print(f"\n{table.as_text(rows, before)}\n\n{table.as_markdown(rows)}\n\n{table.summary(rows, disk.quickest)}")
     for row in rows:
         if row.error:
             print(f"\n{row.name} failed:\n{row.error}")
@@ -64,10 +63,12 @@ def main() -> int:
 
 def _measured(name: str, bench: Bench) -> list[Row]:
     """The rows of a measurement. One that fails ends with a row that says so, and the others go on."""
-    rows = []
+    rows: list[Row] = []
+    commit: float | None = None
     try:
         for row in MEASUREMENTS[name](bench):
-            rows.append(row)  # noqa: PERF402 - those before a failure count
+            commit = bench.effort.disk.since() or commit
+            rows.append(replace(row, commit_ms=commit))  # those before a failure count
     except Exception:
         rows.append(Row(name, error=traceback.format_exc()))
     return rows

@@ -12,7 +12,7 @@ import psutil
 
 from bench.pairs import say
 from bench.row import Row, ours_at_most
-from bench.sides import Bench, Saver
+from bench.sides import Bench, Side
 from bench.superstep import Supersteps
 from bench.supersteps import superstep
 from bench.workflow import at
@@ -45,21 +45,21 @@ class Memory:
 
 def large(bench: Bench) -> Iterator[Row]:
     """A put and a get, several times: memory that grows by the same again each time would be a leak."""
-    value = os.urandom(SIZE)
-    with bench.fresh() as sides, sides.ours.saver() as ours, sides.theirs.saver() as theirs:
+    with bench.fresh() as sides:
         process = psutil.Process(sides.server.process.pid)
-        steps = Supersteps(ours, "small")
-        for _ in range(50):  # all that a server loads with its first calls is there
-            superstep(ours, steps)
+        with sides.ours.saver() as saver:
+            steps = Supersteps(saver, "small")
+            for _ in range(50):  # all that a server loads with its first calls is there
+                superstep(saver, steps)
         before = _resident(process)
         rounds = []
         count, patience = (1, 1.0) if bench.effort.quick else (ROUNDS, PATIENCE)
         for number in range(1, count + 1):
             with _watched(process, before, patience) as memory:
-                took = _through(ours, value)
+                took = _through(sides.ours)
             rounds.append(memory)
             say(f"  48 MiB: stored and read, {number} of {count}; {memory.told()}", end="")
-        theirs_took = _through(theirs, value)
+        theirs_took = _through(sides.theirs)
     first, last = rounds[0], rounds[-1]
     told = "; ".join(memory.told() for memory in rounds)
     note = f"times the value. The server's RSS in MiB, {before / MIB:.0f} before: {told}"
@@ -76,18 +76,21 @@ def large(bench: Bench) -> Iterator[Row]:
         yield Row(f"{name} of 48 MiB", "s", ours_s, theirs_s, ours_s / theirs_s, note="one call each")
 
 
-def _through(saver: Saver, value: bytes) -> tuple[float, float]:
-    """Put a state with this value and get it again; the seconds that both took."""
+def _through(side: Side) -> tuple[float, float]:
+    """Put a state with a new value, and get it by another saver, which does not know it; the seconds that both took."""
+    value = os.urandom(SIZE)
     thread_id = f"large-{uuid4()}"
-    steps = Supersteps(saver, thread_id)
-    config, checkpoint, metadata, versions = steps.checkpoint()
-    checkpoint["channel_values"]["file"] = value
-    checkpoint["channel_versions"]["file"] = versions["file"] = versions["messages"]
-    began = time.perf_counter()
-    saver.put(config, checkpoint, metadata, versions)
-    put = time.perf_counter() - began
-    found = saver.get_tuple(at(thread_id))
-    got = time.perf_counter() - began - put
+    with side.saver() as saver, side.saver() as other:
+        other.get_tuple(at("nothing"))  # it is connected
+        steps = Supersteps(saver, thread_id)
+        config, checkpoint, metadata, versions = steps.checkpoint()
+        checkpoint["channel_values"]["file"] = value
+        checkpoint["channel_versions"]["file"] = versions["file"] = versions["messages"]
+        began = time.perf_counter()
+        saver.put(config, checkpoint, metadata, versions)
+        put = time.perf_counter() - began
+        found = other.get_tuple(at(thread_id))
+        got = time.perf_counter() - began - put
     assert found is not None
     assert found.checkpoint["channel_values"]["file"] == value
     return put, got

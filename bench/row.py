@@ -55,6 +55,8 @@ class Row:
     details: dict[str, Any] = field(default_factory=dict)
     """For the JSON alone."""
     error: str = ""
+    commit_ms: float | None = None
+    """What a small commit took at the time, which the ratio depends on."""
 
     @property
     def judged(self) -> float | None:

@@ -5,6 +5,7 @@ channels it wrote and of its trigger, what it has seen, its step and its parent.
 """
 
 import itertools
+import random
 from functools import cache
 from typing import Any
 from uuid import uuid4
@@ -42,6 +43,8 @@ class Supersteps:
         """The arguments of put() for the next superstep."""
         step = next(self._numbers)
         messages = next(self._values)
+        for message in messages:  # no two values are the same
+            message.id = f"{random.getrandbits(128):032x}"
         self._written = messages[-1:]
         version = self._saver.get_next_version(self._version, None)
         versions: ChannelVersions = {"messages": version, _TRIGGER: version}
@@ -72,7 +75,7 @@ def _values() -> list[list[AnyMessage]]:
     writer = Writer(seed=0)
     return [
         [
-            kind(writer.prose(LENGTH), id=str(uuid6()))
+            kind(writer.prose(LENGTH))
             for kind, _ in zip(itertools.cycle((HumanMessage, AIMessage)), range(MESSAGES), strict=False)
         ]
         for _ in range(_VARIETY)

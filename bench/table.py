@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from bench.pairs import BUSY
 from bench.row import Row
 
-HEADINGS = ("what", "ours", "theirs", "ratio", "target", "met")
+HEADINGS = ("what", "ours", "theirs", "ratio", "target", "met", "a commit")
 
 
 def as_text(rows: Sequence[Row], before: Mapping[str, float]) -> str:
@@ -28,15 +29,23 @@ def as_text(rows: Sequence[Row], before: Mapping[str, float]) -> str:
 
 def as_markdown(rows: Sequence[Row]) -> str:
     """The same for the documentation, with what has to be said of single rows."""
-    lines: list[tuple[str, ...]] = [(*HEADINGS, "note"), ("---", "---:", "---:", "---:", "---", "---", "---")]
+    lines: list[tuple[str, ...]] = [(*HEADINGS, "note"), ("---", "---:", "---:", "---:", "---", "---", "---:", "---")]
     lines += [(*_cells(row), (_last_line(row.error) or row.note).replace("|", "\\|")) for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def summary(rows: Sequence[Row]) -> str:
-    """How many targets are met."""
+def summary(rows: Sequence[Row], quickest: float) -> str:
+    """How many targets are met, and which rows to measure again."""
     judged = [row for row in rows if row.met is not None]
-    return f"{sum(row.met is True for row in judged)} of {len(judged)} targets are met"
+    text = f"{sum(row.met is True for row in judged)} of {len(judged)} targets are met."
+    # What is counted, on a disk however busy, has no ratios of pairs.
+    busy = [row.name for row in rows if row.ratios and (row.commit_ms or 0) > BUSY * quickest]
+    if busy:
+        text += (
+            f" A small commit took {quickest:.2f} ms when the disk was quiet. It was busy, which helps who commits "
+            f"less often, during: {'; '.join(busy)}."
+        )
+    return text
 
 
 def as_json(row: Row) -> dict[str, Any]:
@@ -46,11 +55,12 @@ def as_json(row: Row) -> dict[str, Any]:
 
 def _cells(row: Row) -> tuple[str, ...]:
     if row.error:
-        return row.name, "", "", "", "", "failed"
+        return row.name, "", "", "", "", "failed", ""
     target = "" if row.target is None else f"{row.target.sense} {_judged(row, row.target.limit)}"
     met = {True: "yes", False: "NO", None: ""}[row.met]
+    commit = "" if row.commit_ms is None else f"{row.commit_ms:.2f} ms"
     ratio = "" if row.ratio is None else f"{_number(row.ratio)}x"
-    return row.name, _figure(row.ours, row.unit), _figure(row.theirs, row.unit), ratio, target, met
+    return row.name, _figure(row.ours, row.unit), _figure(row.theirs, row.unit), ratio, target, met, commit
 
 
 def _judged(row: Row, value: float) -> str:
