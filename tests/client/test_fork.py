@@ -1,5 +1,6 @@
 """A client goes on working in the parent, and works in the child, when a process forks."""
 
+import os
 import subprocess
 import sys
 
@@ -39,3 +40,12 @@ def test_a_program_that_forks(ready: ScriptedServer, program: str) -> None:
             assert waiting.entered.wait(30)
         said, _ = process.communicate("go\n")
     assert process.returncode == 0, said
+
+
+@pytest.mark.parametrize("program", ["quiet", "often", "busy", "waiting"])
+def test_a_program_that_forks_with_grpcs_own_support(
+    ready: ScriptedServer, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gRPC's own hook stops its threads before a fork; calls and sessions have ended by then."""
+    monkeypatch.setitem(os.environ, "GRPC_ENABLE_FORK_SUPPORT", "1")
+    test_a_program_that_forks(ready, program)

@@ -76,7 +76,12 @@ class Gate:
         self._members: weakref.WeakSet[Forkable] = weakref.WeakSet()
         self._one_fork = threading.Lock()
         self._reset()
-        os.register_at_fork(before=self._close, after_in_parent=self._open, after_in_child=self._start_again)
+        self._goes_first = False
+        os.register_at_fork(
+            before=lambda: None if self._goes_first else self._close(),
+            after_in_parent=lambda: None if self._goes_first else self._open(),
+            after_in_child=self._start_again,
+        )
         # Threads that are inside gRPC while the interpreter goes away may crash it.
         atexit.register(self._settle)
 
@@ -84,6 +89,16 @@ class Gate:
         self._changed = threading.Condition(threading.Lock())
         self._inside = 0
         self._closed = False
+
+    def go_first(self) -> None:
+        """Be asked before a fork before gRPC is, which has a hook of its own if GRPC_ENABLE_FORK_SUPPORT is set.
+
+        gRPC's stops its threads, so that no call could end any more, and it is made with the first channel. The hook
+        that was made last is asked first.
+        """
+        if not self._goes_first:
+            self._goes_first = True
+            os.register_at_fork(before=self._close, after_in_parent=self._open)
 
     def add(self, member: Forkable) -> None:
         """Keep a member informed of forks for as long as it lives."""
