@@ -72,9 +72,7 @@ class Database:
             self._conninfo = make_conninfo(given, **unsaid)
             connection = await AsyncConnection.connect(self._conninfo, autocommit=True)
         except psycopg.Error as error:
-            raise StartupError(
-                f"can't connect to the database {_where(self._conninfo)}: {_first_line(error)}"
-            ) from error
+            raise StartupError(f"can't connect to the database {where(self._conninfo)}: {first_line(error)}") from error
         async with connection:
             await check(connection)
             await connection.execute(STATEMENTS["session"].encode())
@@ -83,12 +81,12 @@ class Database:
                 await _check_privileges(connection)
             except psycopg.errors.InsufficientPrivilege as error:
                 raise StartupError(
-                    f"the role {connection.info.user!r} may not make the schema in {_where(self._conninfo)} "
-                    f"({_first_line(error)}); grant it CREATE on the database"
+                    f"the role {connection.info.user!r} may not make the schema in {where(self._conninfo)} "
+                    f"({first_line(error)}); grant it CREATE on the database"
                 ) from error
             except psycopg.Error as error:
                 raise StartupError(
-                    f"can't migrate the database {_where(self._conninfo)}: {_first_line(error)}"
+                    f"can't migrate the database {where(self._conninfo)}: {first_line(error)}"
                 ) from error
         self._writes = self._pool("writes", self.write_connections)
         self._reads = self._pool("reads", self.read_connections)
@@ -101,7 +99,7 @@ class Database:
             await asyncio.gather(self._writes.close(), self._reads.close())
             raise StartupError(
                 f"can't open {self.write_connections + self.read_connections} connections to the database "
-                f"{_where(given)}: {_first_line(error)}; let it take more, or give a smaller --database-connections"
+                f"{where(given)}: {first_line(error)}; let it take more, or give a smaller --database-connections"
             ) from error
         self._rechecking: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._rechecking.set_result(None)
@@ -163,7 +161,7 @@ class Database:
                 yield connection
         except psycopg.OperationalError as error:
             if self._rechecking.done():
-                _log.warning("trouble with the database: %s", _first_line(error))
+                _log.warning("trouble with the database: %s", first_line(error))
                 self._rechecking = asyncio.create_task(self._recheck())
             raise
 
@@ -189,11 +187,11 @@ async def check(connection: AsyncConnection, oldest: int = OLDEST_POSTGRES) -> N
     Raises:
         StartupError: it is older than PostgreSQL `oldest`, read-only, or its encoding is not UTF8.
     """
-    where = _where(connection.info.dsn)
+    there = where(connection.info.dsn)
     version = connection.info.server_version
     if version < oldest * 10000:
         raise StartupError(
-            f"the database {where} is PostgreSQL {version // 10000}, which is too old; "
+            f"the database {there} is PostgreSQL {version // 10000}, which is too old; "
             f"checkpointd needs {oldest} or newer"
         )
     cursor = await connection.execute(
@@ -205,11 +203,11 @@ async def check(connection: AsyncConnection, oldest: int = OLDEST_POSTGRES) -> N
     read_only, encoding = row
     if read_only:
         raise StartupError(
-            f"the database {where} is read-only (a standby, or default_transaction_read_only is on); "
+            f"the database {there} is read-only (a standby, or default_transaction_read_only is on); "
             "give the address of the primary, or let it take writes"
         )
     if encoding != "UTF8":
-        raise StartupError(f"the database {where} has the encoding {encoding}; make one with ENCODING 'UTF8'")
+        raise StartupError(f"the database {there} has the encoding {encoding}; make one with ENCODING 'UTF8'")
 
 
 async def _check_privileges(connection: AsyncConnection) -> None:
@@ -221,7 +219,7 @@ async def _check_privileges(connection: AsyncConnection) -> None:
         )
 
 
-def _where(conninfo: str) -> str:
+def where(conninfo: str) -> str:
     """A database as a person would name it, also where libpq's variables name it.
 
     Never with a password, nor with what may be a part of one that was not percent-encoded in its URL.
@@ -242,5 +240,5 @@ def _where(conninfo: str) -> str:
     return f"{database!r} at {host}:{parts.get('port') or 5432}"
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
