@@ -10,10 +10,9 @@ import os
 import sys
 from dataclasses import replace
 
-from psycopg import AsyncConnection
-
 from checkpointd.engine import batch, committer
 from checkpointd.engine.batch import Commit
+from checkpointd.engine.prepared import ServingConnection
 from checkpointd.engine.sql import STATEMENTS
 from checkpointd.server import cli
 
@@ -33,21 +32,19 @@ def drop_the_transaction() -> None:
     """The checkpoints of a commit are stored in one transaction and its writes in another."""
     whole = committer.store
 
-    async def store(
-        connection: AsyncConnection, commits: list[Commit]
-    ) -> tuple[committer.Sequences, committer.Refusals]:
+    async def store(connection: ServingConnection, commits: list[Commit]) -> committer.Stored:
         # Of those without checkpoints, the writes are the first half.
         first = [replace(one, writes=[]) if one.checkpoints else one for one in commits]
-        sequences, refusals = await whole(connection, first)
+        stored = await whole(connection, first)
         second = [
             replace(one, checkpoints=[], values=[], condition=None)
             for one in commits
-            if one.checkpoints and one.writes and (one.tenant, one.thread_id) not in refusals
+            if one.checkpoints and one.writes and (one.tenant, one.thread_id) not in stored.refusals
         ]
         if second:
             await asyncio.sleep(_BETWEEN)
             await whole(connection, second)
-        return sequences, refusals
+        return stored
 
     committer.store = store
 

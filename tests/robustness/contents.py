@@ -9,13 +9,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from checkpointd.changes import change, hash_of
 from checkpointd.v1.checkpoints_pb2 import CheckpointPut, CommitOp, WritesPut
 from checkpointd.v1.core_pb2 import Checkpoint, CheckpointTuple, Metadata, Value
 from checkpointd.v1.core_pb2 import Write as WriteMessage
 from tests.robustness.history import Put, Write, digest
 
 _CHANNELS = ("plan", "messages", "notes")
-_SMALLEST, _LARGEST = 10, 3000  # bytes of a value; small ones are the most
+_SMALLEST, _LARGEST = 10, 3000  # bytes of a new value; small ones are the most
+_LONGEST = 30_000  # bytes that a value grows to
 
 
 def checkpoint_digest(checkpoint: Checkpoint, metadata: Metadata, carried: Mapping[str, str] | None = None) -> str:
@@ -41,7 +43,12 @@ def checkpoint_digest(checkpoint: Checkpoint, metadata: Metadata, carried: Mappi
 
 def value_digest(value: Value) -> str:
     """The digest of a value; that of an empty one says that there is none."""
-    return digest(value.encoding.encode(), value.data)
+    return hashed_digest(value.encoding, hash_of(value.data))
+
+
+def hashed_digest(encoding: str, number: int) -> str:
+    """The same, of a value that is known by its hash."""
+    return digest(encoding.encode(), number.to_bytes(8))
 
 
 def write_digest(write: WriteMessage) -> str:
@@ -77,6 +84,23 @@ class Change:
     ops: list[CommitOp] = field(default_factory=list)
     puts: list[Put] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
+    # By the places of ops that put checkpoints and by channel: the version and the value that a value grew from.
+    bases: dict[tuple[int, str], tuple[str, Value]] = field(default_factory=dict)
+
+    def as_changes(self) -> list[CommitOp]:
+        """The same ops, with values said by their changes where that is less."""
+        ops = [CommitOp.FromString(op.SerializeToString()) for op in self.ops]
+        for (place, channel), (version, base) in self.bases.items():
+            put = ops[place].put_checkpoint
+            value = put.checkpoint.channel_values[channel]
+            pieces = change(base.data, value.data)
+            if pieces is not None:
+                said = put.channel_changes[channel]
+                said.base_version, said.base_hash = version, hash_of(base.data)
+                said.encoding, said.hash = value.encoding, hash_of(value.data)
+                said.pieces.extend(pieces)
+                del put.checkpoint.channel_values[channel]
+        return ops
 
 
 class Author:
@@ -102,7 +126,7 @@ class Author:
             head = self.checkpoint(change, head)
         return change, head
 
-    def checkpoint(self, change: Change, parent: Known) -> Known:
+    def checkpoint(self, into: Change, parent: Known) -> Known:
         """Add a checkpoint. Some channels keep the parent's version, whose value is not sent again."""
         checkpoint = Checkpoint(id=self.new_id(), v=4, ts=f"{time.time():.6f}")
         carried = [channel for channel in parent.values if self._dice.random() < 0.4]
@@ -112,19 +136,23 @@ class Author:
         for channel in self._dice.sample(_CHANNELS, self._dice.randint(1, 2)):
             if channel not in carried:
                 checkpoint.channel_versions[channel] = checkpoint.id
-                checkpoint.channel_values[channel].CopyFrom(self._value())
+                value = self._value()
+                if (base := parent.values.get(channel)) is not None and self._dice.random() < 0.8:
+                    value.data = self._edited(base.data, value.data)
+                    into.bases[len(into.ops), channel] = (parent.versions[channel], base)
+                checkpoint.channel_values[channel].CopyFrom(value)
         metadata = Metadata(json=json.dumps({"source": "loop", "by": self._name, "count": self._count}))
         known = Known(checkpoint.id, dict(checkpoint.channel_versions), dict(checkpoint.channel_values))
-        change.puts.append(Put(checkpoint.id, parent.checkpoint_id, checkpoint_digest(checkpoint, metadata)))
+        into.puts.append(Put(checkpoint.id, parent.checkpoint_id, checkpoint_digest(checkpoint, metadata)))
         for channel in carried:
             del checkpoint.channel_values[channel]
         put = CheckpointPut(
-            checkpoint_ns=change.checkpoint_ns,
+            checkpoint_ns=into.checkpoint_ns,
             checkpoint=checkpoint,
             metadata=metadata,
             parent_checkpoint_id=parent.checkpoint_id,
         )
-        change.ops.append(CommitOp(put_checkpoint=put))
+        into.ops.append(CommitOp(put_checkpoint=put))
         return known
 
     def task(self, change: Change, checkpoint_id: str) -> None:
@@ -136,6 +164,12 @@ class Author:
             write = put.writes.add(idx=idx, channel=self._dice.choice(_CHANNELS), value=self._value())
             change.writes.append(Write(checkpoint_id, task_id, idx, write_digest(write)))
         change.ops.append(CommitOp(put_writes=put))
+
+    def _edited(self, base: bytes, new: bytes) -> bytes:
+        """A value with something new in it: mostly at its end, as a list grows."""
+        at = len(base) if self._dice.random() < 0.7 else self._dice.randint(0, len(base))
+        edited = base[:at] + new + base[at:]
+        return edited[-self._dice.randint(1, _LONGEST) :] if len(edited) > _LONGEST else edited
 
     def _value(self) -> Value:
         size = int(_SMALLEST * (_LARGEST / _SMALLEST) ** (self._dice.random() ** 2))

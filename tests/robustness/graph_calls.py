@@ -28,13 +28,14 @@ from checkpointd.v1.checkpoints_pb2 import (
     CommitRequest,
     GetChannelHistoryRequest,
     GetCheckpointRequest,
+    GetCheckpointResponse,
     PutCheckpointRequest,
     PutWritesRequest,
     WritesPut,
 )
-from checkpointd.v1.core_pb2 import Checkpoint, CheckpointTuple, Precondition, Value
+from checkpointd.v1.core_pb2 import Checkpoint, Precondition, Value
 from checkpointd.v1.leases_pb2 import AcquireLeaseRequest, Lease, ReleaseLeaseRequest, RenewLeaseRequest
-from tests.robustness.contents import checkpoint_digest, value_digest, write_digest
+from tests.robustness.contents import checkpoint_digest, hashed_digest, value_digest, write_digest
 from tests.robustness.history import Call, Kind, Outcome, Put, Write, Writers
 from tests.robustness.worker import Task
 
@@ -111,9 +112,14 @@ class Calls:
         for told in answer:
             if isinstance(told, Lease) and note.kind is Kind.ACQUIRE:
                 note.token = told.fencing_token
-            elif isinstance(told, CheckpointTuple):
-                note.head, note.digest = told.checkpoint.id, checkpoint_digest(told.checkpoint, told.metadata)
-                self._learn(note.thread_id, note.checkpoint_ns, told.checkpoint)
+            elif isinstance(told, GetCheckpointResponse):
+                found = told.checkpoint_tuple.checkpoint
+                # What was left out is what the client has. Nobody can have a value that is not stored.
+                held = self._carried(note.thread_id, note.checkpoint_ns, found)
+                held = {channel: known for channel, known in held.items() if channel in told.held_channels}
+                note.head = found.id
+                note.digest = checkpoint_digest(found, told.checkpoint_tuple.metadata, held)
+                self._learn(note.thread_id, note.checkpoint_ns, found, held)
 
     def _note(self, request: object) -> Call:
         """What is known of a call before it is made."""
@@ -166,6 +172,11 @@ class Calls:
 
     def _put(self, thread_id: str, put: CheckpointPut) -> Put:
         carried = self._carried(thread_id, put.checkpoint_ns, put.checkpoint)
+        for channel, said in put.channel_changes.items():
+            carried[channel] = hashed_digest(said.encoding, said.hash)
+            with self._lock:
+                version = put.checkpoint.channel_versions[channel]
+                self._values[thread_id, put.checkpoint_ns, channel, version] = carried[channel]
         self._learn(thread_id, put.checkpoint_ns, put.checkpoint, carried)
         return Put(
             put.checkpoint.id, put.parent_checkpoint_id, checkpoint_digest(put.checkpoint, put.metadata, carried)

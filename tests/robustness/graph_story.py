@@ -30,6 +30,9 @@ UPDATED = "updated"
 _SLOWEST = 0.01  # seconds that a node takes, so that neighbours end in any order
 
 
+_LENGTH = 40  # of what a run tells, beside its name
+
+
 class Story(TypedDict, total=False):
     run: str
     asks: int
@@ -39,6 +42,7 @@ class Story(TypedDict, total=False):
     parts: Annotated[list[str], operator.add]
     joined: Annotated[list[str], operator.add]
     updated: Annotated[list[str], operator.add]
+    told: Annotated[list[str], operator.add]  # long: it travels and is stored as its changes
 
 
 class Given(TypedDict, total=False):
@@ -93,7 +97,7 @@ class NobodyAsked(Exception):
 def _begin(state: Story) -> Story:
     if "run" not in state:
         raise NobodyAsked
-    return {"begun": [state["run"]]}
+    return {"begun": [state["run"]], "told": [state["run"] * _LENGTH]}
 
 
 def _note(state: Story) -> Story:

@@ -12,7 +12,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 from checkpointd.client import Client
-from checkpointd.client.errors import Aborted, CheckpointdError, DeadlineExceeded, NotFound, Unavailable
+from checkpointd.client.errors import (
+    Aborted,
+    CheckpointdError,
+    DeadlineExceeded,
+    FailedPrecondition,
+    NotFound,
+    Unavailable,
+)
 from checkpointd.v1.core_pb2 import Precondition
 from tests.robustness.contents import Author, Change, Known, checkpoint_digest
 from tests.robustness.history import Call, Kind, Outcome, Writers
@@ -214,10 +221,19 @@ class Caller:
             call.token = precondition.fencing_token
             if precondition.HasField("expected_head"):
                 call.expected_head = precondition.expected_head
-        send = send or partial(self._client.commit, ops=change.ops)
+        send = send or partial(self._send, change)
         self._call(call, partial(send, thread_id=self._thread_id, precondition=precondition))
         self._task.record(call)
         return call.outcome
+
+    def _send(self, change: Change, **more: Any) -> None:
+        """Commit, as changes of values first, which only a server that has what they are made from takes."""
+        try:
+            self._client.commit(ops=change.as_changes(), **more)
+        except FailedPrecondition as error:
+            if error.reason != "BASE_MISMATCH":
+                raise
+            self._client.commit(ops=change.ops, **more)
 
     def _read(self) -> Known | None:
         """The head; None when it is not known."""

@@ -20,7 +20,7 @@ def everything(channel: grpc.Channel) -> dict[str, Any]:
         heads = threads.GetThread(GetThreadRequest(thread_id=name)).heads
         found[name] = [MessageToDict(head) for head in heads]
         for head in heads:
-            place = {"thread_id": name, "checkpoint_ns": head.checkpoint_ns}
+            place: dict[str, Any] = {"thread_id": name, "checkpoint_ns": head.checkpoint_ns}
             listing = ListCheckpointsRequest(thread_id=name, checkpoint_ns=head.checkpoint_ns)
             for entry in [answer.checkpoint_tuple for answer in checkpoints.ListCheckpoints(listing)]:
                 key = {**place, "checkpoint_id": entry.checkpoint.id}

@@ -1,6 +1,7 @@
 """What is put is what is got: order, replacement, repetition, writes of tasks."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import grpc
 import pytest
@@ -28,7 +29,7 @@ def grpc_stub_cls() -> type[CheckpointsStub]:
     return CheckpointsStub
 
 
-def _get(stub: CheckpointsStub, thread_id: str = "t", **more: str) -> CheckpointTuple:
+def _get(stub: CheckpointsStub, thread_id: str = "t", **more: Any) -> CheckpointTuple:
     return stub.GetCheckpoint(GetCheckpointRequest(thread_id=thread_id, **more)).checkpoint_tuple
 
 

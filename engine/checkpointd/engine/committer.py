@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
+from psycopg import AsyncConnection
+
 from checkpointd.engine.arrays import ConditionRows, Rows
 from checkpointd.engine.batch import Batch, CheckpointKey, Commit, ValueKey
 from checkpointd.engine.database import Database
@@ -145,7 +147,8 @@ class _Lane:
 
 
 async def store(connection: ServingConnection, commits: list[Commit]) -> Stored:
-    """Store commits in one round trip. A thread whose commit has a condition must have no other."""
+    """Store commits in one round trip, in a transaction of its own. A thread whose commit has a condition must have no
+    other."""
     batch = Batch(commits)
     conditions = batch.conditions()
     stored = Stored()
@@ -162,6 +165,11 @@ async def store(connection: ServingConnection, commits: list[Commit]) -> Stored:
         else:
             stored.refusals[thread] = _refusal(kind, by_thread[thread], checkpoint_ns, name, holder)
     return stored
+
+
+async def store_within(connection: AsyncConnection, commit: Commit) -> None:
+    """Store a commit without a condition in the transaction that the connection is in."""
+    await connection.execute(STATEMENTS["commit"].encode(), Batch([commit]).parameters(), prepare=True)
 
 
 async def _checked(connection: ServingConnection, batch: Batch, conditions: ConditionRows) -> list[Any]:

@@ -9,7 +9,7 @@ import re
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.pq import ExecStatus, Format
+from psycopg.pq import ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 
 from checkpointd.engine.arrays import Oids, Rows
@@ -31,11 +31,20 @@ class ServingConnection(AsyncConnection):
     async def run(self, statement: str, parameters: dict[str, Rows]) -> list[Cells]:
         """Run one of the statements with its arrays of rows, and return what it returns, in binary form.
 
-        The connection must be this caller's alone. Cancelled, it waits all the same until the statement has ended:
-        else the next one would get its answer.
+        The connection must be this caller's alone, and in no transaction: what was prepared here is found gone when the
+        driver has seen a ROLLBACK, and can't be prepared again within one. Cancelled, it waits all the same until the
+        statement has ended: else the next one would get its answer.
 
         Raises psycopg.Error as the driver does.
         """
+        assert self.pgconn.transaction_status == TransactionStatus.IDLE
+        try:
+            return await self._run(statement, parameters)
+        except psycopg.errors.InvalidSqlStatementName:
+            self._names.clear()
+            return await self._run(statement, parameters)
+
+    async def _run(self, statement: str, parameters: dict[str, Rows]) -> list[Cells]:
         if statement not in self._names:
             await self._prepare(statement, parameters)
         packed = [parameters[name].packed(self._oids[type(parameters[name])][0]) for name in self._names[statement]]

@@ -66,9 +66,7 @@ class Reads:
         self, statement: str, parameters: dict[str, object], channels: Sequence[str]
     ) -> dict[str, ChannelHistory] | None:
         """The histories of channels; None when there is no target."""
-        return channel_histories(
-            await self.rows(statement, {**parameters, "channels": channels}), channels
-        )
+        return channel_histories(await self.rows(statement, {**parameters, "channels": channels}), channels)
 
     async def value(self, key: dict[str, object], channel: str, version: str) -> KnownValue | None:
         """A value as it is stored; None when it is not."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from checkpointd.engine.batch import Commit, Op, prepare
 from checkpointd.engine.changes import Changes
-from checkpointd.engine.committer import store
+from checkpointd.engine.committer import store_within
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import (
     CheckpointNotFound,
@@ -77,7 +77,7 @@ class Updates:
 
         # Many supersteps on large values take seconds, in which everybody else must be answered too.
         commit, head = await asyncio.to_thread(worked_out)
-        await store(connection, [commit])
+        await store_within(connection, commit)
         return head
 
     async def _read(
