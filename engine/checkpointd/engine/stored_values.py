@@ -50,19 +50,22 @@ def build(stored: Mapping[str, StoredValue], version: str, built: dict[str, byte
         if data is not None:
             break
         ahead.append(step)
-    assert data is not None
+    if data is None:
+        raise ValueDamaged(version, f"what it is built from, version {steps[-1]!r}, is neither a value nor a change")
     for step in reversed(ahead):
         try:
             data = apply(data, ValueChange.FromString(stored[step].pieces or b"").pieces, MOST_BYTES)
         except Exception as problem:
             raise ValueDamaged(version, f"it can't be built: {problem}") from problem
     if ahead:
-        check(version, stored[version], data)
+        _check(version, stored[version], data)
         built[version] = data
     return data
 
 
-def check(version: str, row: StoredValue, data: bytes) -> None:
-    """Raise ValueDamaged when a whole value is not what its row's hash says."""
-    if row.hash is not None and hash_of(data) != row.hash % (1 << 64):
+def _check(version: str, row: StoredValue, data: bytes) -> None:
+    """Raise ValueDamaged when what was built from a change is not what its row's hash says."""
+    if row.hash is None:  # it is missing in whole values of older versions only
+        raise ValueDamaged(version, "its hash is missing")
+    if hash_of(data) != row.hash % (1 << 64):
         raise ValueDamaged(version, "it is not what its hash says")

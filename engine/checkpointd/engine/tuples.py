@@ -84,14 +84,15 @@ class _Values:
         self._built: defaultdict[tuple[str, str, str], dict[str, bytes]] = defaultdict(dict)
 
     def add(self, place: tuple[str, str, str], version: str, row: StoredValue) -> None:
-        if row.data is None and row.pieces is None:  # the database has it as it is known
-            assert self._known is not None
-            assert row.hash is not None
-            value = self._known.values[place[2], version, row.hash % (1 << 64)]
-            if value is None:
-                self._known.left_out.append(place[2])
-                return
-            row = StoredValue(*value, None, None, 0, row.hash)
+        if row.data is None and row.pieces is None and self._known is not None and row.hash is not None:
+            known = (place[2], version, row.hash % (1 << 64))
+            if known in self._known.values:  # the database has it as it is known
+                value = self._known.values[known]
+                if value is None:
+                    self._known.left_out.append(place[2])
+                    return
+                # The hash is of the data. The encoding is what is stored.
+                row = StoredValue(row.encoding, value[1], None, None, 0, row.hash)
         self._stored[place][version] = row
 
     def get(self, place: tuple[str, str, str], version: str) -> tuple[str, bytes] | None:
