@@ -5,8 +5,8 @@ keeps in memory is bounded, but for the versions of one channel (their names) at
 """
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -15,13 +15,12 @@ import psycopg
 from google.protobuf.message import DecodeError
 from psycopg import Connection, IsolationLevel
 
-from checkpointd.changes import apply, hash_of
+from checkpointd.changes import hash_of
 from checkpointd.engine.database import OLDEST_POSTGRES, first_line, where
 from checkpointd.engine.errors import StartupError
 from checkpointd.engine.sql import STATEMENTS, migrations
-from checkpointd.engine.stored_values import MOST_BYTES
-from checkpointd.engine.value_trees import order
-from checkpointd.v1.core_pb2 import Checkpoint, Value, ValueChange
+from checkpointd.engine.value_trees import Channel
+from checkpointd.v1.core_pb2 import Checkpoint, Value
 
 # What is read at once: bytes, and rows.
 _BYTES = 4 << 20
@@ -249,31 +248,41 @@ class _Thread:
             yield self._fault("it is not what its hash says", **place)
 
     def _values(self) -> Iterator[Fault]:
-        channel: _Channel | None = None
-        for batch in self._batches():
-            rows = self._connection.execute(
-                STATEMENTS["verify_values"].encode(),
-                {
+        with closing(self._batches()) as batches:
+            for batch in batches:
+                parameters = {
                     **self._key,
-                    "namespaces": [place.checkpoint_ns for place, _ in batch],
-                    "channels": [place.channel for place, _ in batch],
+                    "namespaces": [channel.checkpoint_ns for channel, _ in batch],
+                    "channels": [channel.channel for channel, _ in batch],
                     "versions": [version for _, version in batch],
-                },
-                binary=True,
-            )
-            for (place, version), row in zip(batch, rows, strict=True):
-                channel = place
-                self._counts.values += 1
-                problem = channel.build(version, *row, self._counts)
-                if problem is not None:
-                    yield self._fault(
-                        problem, checkpoint_ns=channel.checkpoint_ns, channel=channel.channel, version=version
-                    )
-            self._on_progress()
+                }
+                rows = self._connection.execute(STATEMENTS["verify_values"].encode(), parameters, binary=True)
+                for (channel, version), row in zip(batch, rows, strict=True):
+                    yield from self._value(channel, version, *row)
+                self._on_progress()
 
-    def _batches(self) -> Iterator[list[tuple["_Channel", str]]]:
+    def _value(
+        self,
+        channel: Channel,
+        version: str,
+        data: bytes | None,
+        base_version: str | None,
+        pieces: bytes | None,
+        number: int | None,
+    ) -> Iterator[Fault]:
+        self._counts.values += 1
+        self._counts.changes += base_version is not None
+        self._counts.unhashed += number is None and base_version is None
+        try:
+            self._counts.bytes += channel.build(version, data, base_version, pieces, number)
+        except ValueError as problem:
+            yield self._fault(
+                str(problem), checkpoint_ns=channel.checkpoint_ns, channel=channel.channel, version=version
+            )
+
+    def _batches(self) -> Generator[list[tuple[Channel, str]], None, None]:
         """All values, each after the one that it is a change of, as many at a time as are to be read at once."""
-        batch: list[tuple[_Channel, str]] = []
+        batch: list[tuple[Channel, str]] = []
         size = 0
         with self._connection.cursor("bases", binary=True) as cursor:
             cursor.execute(STATEMENTS["verify_bases"].encode(), self._key)
@@ -283,9 +292,8 @@ class _Thread:
                 sizes: dict[str, int] = {}
                 for _, _, version, base_version, stored in rows:
                     bases[version], sizes[version] = base_version, stored
-                ordered, circular = order(bases)
-                channel = _Channel(checkpoint_ns, name, bases, frozenset(circular))
-                for version in ordered + circular:
+                channel = Channel(checkpoint_ns, name, bases)
+                for version in channel.ordered:
                     if batch and (size + sizes[version] > _BYTES or len(batch) >= _ROWS):
                         yield batch
                         batch, size = [], 0
@@ -293,80 +301,6 @@ class _Thread:
                     size += sizes[version]
         if batch:
             yield batch
-
-
-class _Channel:
-    """The values of one channel, built one after the other."""
-
-    def __init__(
-        self, checkpoint_ns: str, channel: str, bases: dict[str, str | None], circular: frozenset[str]
-    ) -> None:
-        self.checkpoint_ns, self.channel = checkpoint_ns, channel
-        self._stored = bases.keys()
-        self._circular = circular
-        # How many values are still to be made of each, and those that are wanted for it.
-        self._wanted = Counter(base for base in bases.values() if base is not None)
-        self._built: dict[str, bytes] = {}
-        self._damaged: set[str] = set()
-
-    def build(
-        self,
-        version: str,
-        data: bytes | None,
-        base_version: str | None,
-        pieces: bytes | None,
-        number: int | None,
-        counts: Counts,
-    ) -> str | None:
-        """Build a value from its row. Returns what is wrong with it, or None."""
-        counts.changes += base_version is not None
-        try:
-            built = self._made(version, data, base_version, pieces)
-        except ValueError as problem:
-            self._damaged.add(version)
-            return str(problem)
-        finally:
-            self._let_go(base_version)
-        counts.bytes += len(built)
-        if self._wanted[version]:
-            self._built[version] = built
-        if number is None and base_version is None:
-            counts.unhashed += 1
-            return None
-        if number is not None and hash_of(built) == number % (1 << 64):
-            return None
-        self._damaged.add(version)
-        if number is None:
-            return "it is a change, and its hash is missing"
-        by = f": what it is made of, version {base_version!r}, is damaged" if base_version in self._damaged else ""
-        return f"it is not what its hash says{by}"
-
-    def _made(self, version: str, data: bytes | None, base_version: str | None, pieces: bytes | None) -> bytes:
-        """The whole value. Raises ValueError, with the reason, when there is none."""
-        if base_version is None:
-            if data is None or pieces is not None:
-                raise ValueError("its row holds neither a whole value nor a change")
-            return data
-        if data is not None or pieces is None:
-            raise ValueError("its row holds neither a whole value nor a change")
-        if base_version not in self._stored:
-            raise ValueError(f"what it is made of, version {base_version!r}, is not there")
-        if version in self._circular:
-            raise ValueError(f"what it is made of, version {base_version!r}, leads back to itself")
-        if base_version not in self._built:
-            raise ValueError(f"what it is made of, version {base_version!r}, is damaged")
-        try:
-            return apply(self._built[base_version], ValueChange.FromString(pieces).pieces, MOST_BYTES)
-        except DecodeError:
-            raise ValueError("its change can't be read") from None
-        except ValueError as problem:
-            raise ValueError(f"its change can't be applied: {problem}") from None
-
-    def _let_go(self, base_version: str | None) -> None:
-        if base_version is not None:
-            self._wanted[base_version] -= 1
-            if not self._wanted[base_version]:
-                self._built.pop(base_version, None)
 
 
 def _is_message(kind: type[Checkpoint] | type[Value], data: bytes) -> bool:

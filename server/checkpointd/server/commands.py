@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from checkpointd.server import config, health, serve
+from checkpointd.server import config, health, serve, verify
 
 
 def run(words: Sequence[str]) -> int:
@@ -51,4 +51,28 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         help="the server to ask. Default: 127.0.0.1:50051. [CHECKPOINTD_SERVER]",
     )
     asking.set_defaults(parser=asking, run=lambda options: health.run(options.server))
+    _add_verify(commands, words)
     return parser
+
+
+def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", words: Sequence[str]) -> None:
+    verifying = commands.add_parser(
+        "verify",
+        help="check that all in a database is as it was stored",
+        allow_abbrev=False,
+        description="Check that everything in a database is as it was stored: every value against its hash, and "
+        "whether every checkpoint can be read. It changes nothing, and may run beside servers. "
+        "Exit code 0 when all is well, 1 when something is not, 2 when it could not be checked.",
+    )
+    config.add_database_options(verifying, os.environ)
+    verifying.add_argument("--tenant", default="", metavar="NAME", help="only this tenant's threads. Default: all.")
+    verifying.add_argument("--thread", default="", metavar="ID", help="only threads with this id. Default: all.")
+    verifying.add_argument(
+        "--json", action="store_true", help="print JSON: a line for each fault, and one with the counts at the end"
+    )
+    verifying.set_defaults(
+        parser=verifying,
+        run=lambda options: verify.run(
+            *config.database_of(options, words, os.environ), options.tenant, options.thread, as_json=options.json
+        ),
+    )

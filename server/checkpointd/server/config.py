@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -39,31 +39,9 @@ class Config:
 
 def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
     """Add the options to a parser. Each takes its default from CHECKPOINTD_ and its name, in capitals with _ for -."""
-
-    def option(name: str, default: str | None, metavar: str, text: str) -> None:
-        variable = variable_of(name)
-        shown = f" Default: {default}." if default is not None else ""
-        parser.add_argument(
-            f"--{name}",
-            default=environment.get(variable, default),
-            metavar=metavar,
-            help=f"{text}{shown} [{variable}]".replace("%", "%%"),
-        )
-
+    option = _adder(parser, environment)
     option("listen", "127.0.0.1:50051", "HOST:PORT", "where to listen; port 0 takes a free one.")
-    option(
-        "data-dir",
-        str(_default_data_dir(environment)),
-        "DIR",
-        "where the embedded PostgreSQL keeps its data, made if it is missing.",
-    )
-    option(
-        "database-url",
-        None,
-        "URL",
-        "use this PostgreSQL (14 or newer) instead of an embedded one: postgresql://user:password@host:port/dbname. "
-        "Without it, libpq's PGHOST, PGDATABASE or PGSERVICE choose a database too, unless --data-dir is given.",
-    )
+    add_database_options(parser, environment)
     option(
         "max-message-size",
         "64MiB",
@@ -85,6 +63,40 @@ def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str])
     option("log-level", "info", "LEVEL", f"how much to log on stderr: {', '.join(_LOG_LEVELS)}.")
 
 
+def add_database_options(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    """Add the options that say which database it is."""
+    option = _adder(parser, environment)
+    option(
+        "data-dir",
+        str(_default_data_dir(environment)),
+        "DIR",
+        "where the embedded PostgreSQL keeps its data; `serve` makes it if it is missing.",
+    )
+    option(
+        "database-url",
+        None,
+        "URL",
+        "use this PostgreSQL (14 or newer) instead of an embedded one: postgresql://user:password@host:port/dbname. "
+        "Without it, libpq's PGHOST, PGDATABASE or PGSERVICE choose a database too, unless --data-dir is given.",
+    )
+
+
+def _adder(
+    parser: argparse.ArgumentParser, environment: Mapping[str, str]
+) -> Callable[[str, str | None, str, str], None]:
+    def option(name: str, default: str | None, metavar: str, text: str) -> None:
+        variable = variable_of(name)
+        shown = f" Default: {default}." if default is not None else ""
+        parser.add_argument(
+            f"--{name}",
+            default=environment.get(variable, default),
+            metavar=metavar,
+            help=f"{text}{shown} [{variable}]".replace("%", "%%"),
+        )
+
+    return option
+
+
 def variable_of(option: str) -> str:
     """The environment variable of an option."""
     return f"CHECKPOINTD_{option.upper().replace('-', '_')}"
@@ -97,10 +109,37 @@ def from_options(options: argparse.Namespace, arguments: Sequence[str], environm
         ValueError: an option has a value that makes no sense; the message names it, or the variable it came from.
     """
 
-    def named(option: str) -> str:
-        from_environment = variable_of(option) in environment and not _is_among(arguments, option)
-        return f"{variable_of(option)} (--{option})" if from_environment else f"--{option}"
+    named = _namer(arguments, environment)
+    database_url, data_dir = database_of(options, arguments, environment)
+    if options.log_level not in _LOG_LEVELS:
+        raise ValueError(f"{named('log-level')} is {options.log_level!r}; choose {', '.join(_LOG_LEVELS)}")
+    host, colon, port = options.listen.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdecimal() and int(port) < 65536):
+        raise ValueError(
+            f"{named('listen')} is {options.listen!r}; give HOST:PORT, such as 127.0.0.1:50051 or [::]:50051"
+        )
+    return Config(
+        listen=options.listen,
+        data_dir=data_dir,
+        database_url=database_url,
+        max_message_size=_size(named("max-message-size"), options.max_message_size, 1, 256 * MIB),
+        database_connections=int(
+            _number(named("database-connections"), options.database_connections, 2, 100, whole=True)
+        ),
+        drain_timeout=_number(named("drain-timeout"), options.drain_timeout, 0, 3600),
+        log_level=options.log_level,
+    )
 
+
+def database_of(
+    options: argparse.Namespace, arguments: Sequence[str], environment: Mapping[str, str]
+) -> tuple[str | None, Path]:
+    """The database that parsed options choose: its URL, and where the embedded one's data is (see Config).
+
+    Raises:
+        ValueError: an option has a value that makes no sense; the message names it, or the variable it came from.
+    """
+    named = _namer(arguments, environment)
     given_data_dir = variable_of("data-dir") in environment or _is_among(arguments, "data-dir")
     database_url = options.database_url
     if not database_url:
@@ -116,24 +155,15 @@ def from_options(options: argparse.Namespace, arguments: Sequence[str], environm
             f"{named('database-url')} is not a PostgreSQL URL; give postgresql://user:password@host:port/dbname, "
             "with special characters percent-encoded (%40 for @)"
         )
-    if options.log_level not in _LOG_LEVELS:
-        raise ValueError(f"{named('log-level')} is {options.log_level!r}; choose {', '.join(_LOG_LEVELS)}")
-    host, colon, port = options.listen.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdecimal() and int(port) < 65536):
-        raise ValueError(
-            f"{named('listen')} is {options.listen!r}; give HOST:PORT, such as 127.0.0.1:50051 or [::]:50051"
-        )
-    return Config(
-        listen=options.listen,
-        data_dir=_directory(named("data-dir"), options.data_dir),
-        database_url=database_url,
-        max_message_size=_size(named("max-message-size"), options.max_message_size, 1, 256 * MIB),
-        database_connections=int(
-            _number(named("database-connections"), options.database_connections, 2, 100, whole=True)
-        ),
-        drain_timeout=_number(named("drain-timeout"), options.drain_timeout, 0, 3600),
-        log_level=options.log_level,
-    )
+    return database_url, _directory(named("data-dir"), options.data_dir)
+
+
+def _namer(arguments: Sequence[str], environment: Mapping[str, str]) -> Callable[[str], str]:
+    def named(option: str) -> str:
+        from_environment = variable_of(option) in environment and not _is_among(arguments, option)
+        return f"{variable_of(option)} (--{option})" if from_environment else f"--{option}"
+
+    return named
 
 
 def _is_among(arguments: Sequence[str], option: str) -> bool:

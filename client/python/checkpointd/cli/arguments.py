@@ -6,7 +6,11 @@ import os
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
-_SERVER_COMMANDS = {"serve": "run the server", "health": "ask a server whether it serves"}
+_SERVER_COMMANDS = {
+    "serve": "run the server",
+    "health": "ask a server whether it serves",
+    "verify": "check that all in a database is as it was stored",
+}
 
 _EXIT_CODES = (
     "exit codes: 0 done; 1 refused, failed or not found; 2 called wrongly; 3 no answer from the server; 130 interrupted"
