@@ -26,6 +26,8 @@ _LIMITS: dict[str, tuple[int, int] | None] = {
     "GetCheckpointRequest.thread_id": _THREAD,
     "GetCheckpointRequest.checkpoint_ns": _NAMESPACE,
     "GetCheckpointRequest.checkpoint_id": _MAYBE_CHECKPOINT,
+    "HeldValue.channel": _CHANNEL,
+    "HeldValue.version": _VERSION,
     "ListCheckpointsRequest.thread_id": (0, 255),
     "ListCheckpointsRequest.checkpoint_ns": _NAMESPACE,
     "ListCheckpointsRequest.checkpoint_id": _MAYBE_CHECKPOINT,

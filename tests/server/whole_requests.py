@@ -26,6 +26,7 @@ _VALUES: dict[str, str] = {
 _LEFT_OUT = {
     "checkpointd.v1.StateUpdate.value",
     "checkpointd.v1.StateUpdate.then",
+    "checkpointd.v1.CheckpointPut.channel_changes",
 }
 
 # Fields that let the outcome of a request depend on those before it; each has tests of its own.
