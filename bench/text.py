@@ -3,6 +3,7 @@
 from functools import cache
 from itertools import accumulate
 from random import Random
+from string import ascii_letters, digits
 
 _COMMON_WORDS = """
 the of and to a in is that for it as was with be by on not he his but at are this have from or had an they
@@ -21,6 +22,7 @@ family interest want members mind area country others turned although open servi
 door thus help sense means whole matter report customer invoice account payment delivery address ticket refund password
 release server update error browser project meeting schedule budget contract supplier warehouse shipment tracking
 """
+_LETTERS = ascii_letters + digits + "  "
 _ENDINGS = ("s", "ed", "ing", "ly", "er", "ment")
 
 
@@ -39,6 +41,10 @@ class Writer:
             number = f" {self._random.randint(2, 9999)}" if self._random.random() < 0.3 else ""
             text += f"{sentence.capitalize()}{number}. "
         return text[: length - 1] + "."
+
+    def letters(self, length: int) -> str:
+        """Exactly so many characters, which hardly compress."""
+        return "".join(self._random.choices(_LETTERS, k=length))
 
 
 @cache
