@@ -96,12 +96,11 @@ class Checkpoints:
         validate.checkpoint_key(request.thread_id, request.checkpoint_ns, request.checkpoint_id)
         known = self._known(tenant, request)
         statement = "get_by_id" if request.checkpoint_id else "get_head"
-        found = await self._reads.tuples(statement, _key(tenant, request), known)
-        if not found:
+        response = GetCheckpointResponse(takes_changes=True)
+        if not await self._reads.tuples(statement, _key(tenant, request), known, lambda: response.checkpoint_tuple):
             raise CheckpointNotFound(request.thread_id, request.checkpoint_ns, request.checkpoint_id)
-        return GetCheckpointResponse(
-            checkpoint_tuple=found[0], held_channels=sorted(known.left_out), takes_changes=True
-        )
+        response.held_channels.extend(sorted(known.left_out))
+        return response
 
     def _known(self, tenant: str, request: GetCheckpointRequest) -> Known:
         """What of a checkpoint need not be read: it is in memory here, or the caller has it."""

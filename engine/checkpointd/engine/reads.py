@@ -1,6 +1,6 @@
 """Reading checkpoints: what all services that answer from them share."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
@@ -56,11 +56,16 @@ class Reads:
             return list(await cursor.fetchall())
 
     async def tuples(
-        self, statement: str, parameters: dict[str, object], known: Known | None = None
+        self,
+        statement: str,
+        parameters: dict[str, object],
+        known: Known | None = None,
+        make: Callable[[], CheckpointTuple] = CheckpointTuple,
     ) -> list[CheckpointTuple]:
-        """The checkpoints that a statement finds, with the values that are known already filled in."""
+        """The checkpoints that a statement finds, with the values that are known already filled in. `make` gives the
+        messages to fill."""
         more = {} if known is None else known.parameters()
-        return checkpoint_tuples(await self.rows(statement, parameters | more), known)
+        return checkpoint_tuples(await self.rows(statement, parameters | more), known, make)
 
     async def histories(
         self, statement: str, parameters: dict[str, object], channels: Sequence[str]

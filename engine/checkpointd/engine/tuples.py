@@ -6,7 +6,7 @@ that several of them may share, writes. Here they become CheckpointTuples and Ch
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -40,8 +40,12 @@ class Known:
 NOTHING_KNOWN = Known().parameters()
 
 
-def checkpoint_tuples(rows: Iterable[Row], known: Known | None = None) -> list[CheckpointTuple]:
+def checkpoint_tuples(
+    rows: Iterable[Row], known: Known | None = None, make: Callable[[], CheckpointTuple] = CheckpointTuple
+) -> list[CheckpointTuple]:
     """The checkpoints of one page, in the order of their rows; each with its values and its writes in order.
+
+    `make` gives the messages to fill. Values can be large, and a message that is put into another one is copied.
 
     Raises ValueDamaged when a value is not what it was.
     """
@@ -50,7 +54,8 @@ def checkpoint_tuples(rows: Iterable[Row], known: Known | None = None) -> list[C
     writes: defaultdict[tuple[str, str, str], list[PendingWrite]] = defaultdict(list)
     for kind, thread_id, checkpoint_ns, name, seq, text1, text2, text3, text4, idx, committed_at, data, more in rows:
         if kind == 0:
-            checkpoint = _checkpoint(thread_id, checkpoint_ns, name, seq, text1, text2, committed_at, data, more)
+            checkpoint = make()
+            _fill(checkpoint, thread_id, checkpoint_ns, name, seq, text1, text2, committed_at, data, more)
             found.append((checkpoint, json.loads(text3)))
         elif kind == 1:
             values.add((thread_id, checkpoint_ns, name), text1, _stored(text2, data, text3, more, idx, seq))
@@ -103,7 +108,8 @@ class _Values:
         return row.encoding, row.data if row.data is not None else build(stored, version, self._built[place])
 
 
-def _checkpoint(
+def _fill(
+    found: CheckpointTuple,
     thread_id: str,
     checkpoint_ns: str,
     checkpoint_id: str,
@@ -113,17 +119,15 @@ def _checkpoint(
     committed_at: datetime,
     body: bytes,
     native: bytes | None,
-) -> CheckpointTuple:
-    found = CheckpointTuple(
-        thread_id=thread_id, checkpoint_ns=checkpoint_ns, parent_checkpoint_id=parent_id, sequence=seq
-    )
+) -> None:
+    found.thread_id, found.checkpoint_ns = thread_id, checkpoint_ns
+    found.parent_checkpoint_id, found.sequence = parent_id, seq
     found.committed_at.FromDatetime(committed_at)
     found.checkpoint.ParseFromString(body)
     found.checkpoint.id = checkpoint_id
     found.metadata.json = metadata
     if native is not None:
         found.metadata.native.ParseFromString(native)
-    return found
 
 
 def _pending(
