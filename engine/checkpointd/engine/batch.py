@@ -234,6 +234,10 @@ class Batch:
         """The tenant and the id of a thread, by its number in the statement."""
         return self._numbered[number - 1]
 
+    def value(self, number: int, key: ValueKey) -> NewValue:
+        """The value that is to be stored under a key of that thread: the first one, when several commits have one."""
+        return self._values[number, *key][1]
+
     def conditions(self) -> ConditionRows:
         """The conditions of the threads that have one."""
         rows = ConditionRows()

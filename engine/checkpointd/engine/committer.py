@@ -13,7 +13,7 @@ from zlib import crc32
 from psycopg import AsyncConnection
 
 from checkpointd.engine.arrays import ConditionRows, Rows
-from checkpointd.engine.batch import Batch, CheckpointKey, Commit, ValueKey
+from checkpointd.engine.batch import Batch, CheckpointKey, Commit, NewValue, ValueKey
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import (
     AlreadyWritten,
@@ -38,8 +38,9 @@ class Stored:
     """What a batch has stored."""
 
     sequences: dict[CheckpointKey, int] = field(default_factory=dict)
-    # By tenant, thread and value: the thread's epoch in which a large value was stored, which was not there before.
-    epochs: dict[tuple[str, str, ValueKey], int] = field(default_factory=dict)
+    # By tenant, thread and value: the large values that were not there before, each with the thread's epoch. The batch may
+    # have had another one under the same key, which is not stored.
+    values: dict[tuple[str, str, ValueKey], tuple[NewValue, int]] = field(default_factory=dict)
     refusals: dict[tuple[str, str], EngineError] = field(default_factory=dict)
     """By tenant and thread: why its commit, which has a condition, is not stored."""
 
@@ -155,13 +156,13 @@ async def store(connection: ServingConnection, commits: list[Commit]) -> Stored:
     if not conditions.count:
         for row in await connection.run("commit", batch.parameters()):
             kind, number, checkpoint_ns, name, version, count = _read(row)
-            _tell(stored, batch.thread(number), kind, checkpoint_ns, name, version, count)
+            _tell(stored, batch, number, kind, checkpoint_ns, name, version, count)
         return stored
     by_thread = {(one.tenant, one.thread_id): one for one in commits}
     for kind, number, checkpoint_ns, name, version, count, holder in await _checked(connection, batch, conditions):
         thread = batch.thread(number)
         if kind < 2:
-            _tell(stored, thread, kind, checkpoint_ns, name, version, count)
+            _tell(stored, batch, number, kind, checkpoint_ns, name, version, count)
         else:
             stored.refusals[thread] = _refusal(kind, by_thread[thread], checkpoint_ns, name, holder)
     return stored
@@ -183,12 +184,14 @@ async def _checked(connection: ServingConnection, batch: Batch, conditions: Cond
 
 
 def _tell(
-    stored: Stored, thread: tuple[str, str], kind: int, checkpoint_ns: str, name: str, version: str, number: int
+    stored: Stored, batch: Batch, thread_no: int, kind: int, checkpoint_ns: str, name: str, version: str, number: int
 ) -> None:
+    thread = batch.thread(thread_no)
     if kind == 0:
         stored.sequences[*thread, checkpoint_ns, name] = number
     else:
-        stored.epochs[*thread, (checkpoint_ns, name, version)] = number
+        key = (checkpoint_ns, name, version)
+        stored.values[*thread, key] = batch.value(thread_no, key), number
 
 
 def _refusal(kind: int, commit: Commit, checkpoint_ns: str, head: str, holder: str) -> EngineError:

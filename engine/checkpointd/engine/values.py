@@ -136,10 +136,11 @@ def store_whole(commit: Commit) -> Planned:
 
 
 def remember(memory: Memory, commit: Commit, planned: Planned, stored: Stored) -> None:
-    """Keep what was planned and is stored now. What was there before may be another value: that is not known."""
+    """Keep what was planned and is stored now. What is there already, or came first in a batch, may be another value
+    of the same version: that is not known."""
     for value, new in planned:
-        epoch = stored.epochs.get((commit.tenant, commit.thread_id, value.key))
-        if epoch is not None:
+        first, epoch = stored.values.get((commit.tenant, commit.thread_id, value.key), (None, 0))
+        if first is value:
             checkpoint_ns, channel, _ = value.key
             memory.keep((commit.tenant, commit.thread_id, checkpoint_ns), channel, replace(new, epoch=epoch))
 
