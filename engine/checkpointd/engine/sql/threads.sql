@@ -69,23 +69,41 @@ SELECT count(*) FROM gone_checkpoints WHERE NOT hidden
 -- name: copy_thread
 -- Runs after lock_target in the same transaction; one statement, so that the copy is of one moment. Returns whether the
 -- source exists, and whether the target has a history of its own: checkpoints that the source does not have, or not at the
--- same place. Nothing is copied unless the first is so and the second is not.
+-- same place, or another value under a version of the source's, of which copied values would be no changes. Nothing is
+-- copied unless the first is so and the second is not.
 WITH source AS (
     SELECT * FROM checkpointd.threads WHERE tenant = %(tenant)s AND thread_id = %(source)s
 ),
 foreign_rows AS MATERIALIZED (
-    SELECT FROM checkpointd.checkpoints AS there
-    WHERE there.tenant = %(tenant)s AND there.thread_id = %(target)s AND NOT EXISTS (
-        -- LIMIT keeps this a look-up by primary key.
-        SELECT FROM (
-            SELECT seq FROM checkpointd.checkpoints
-            WHERE tenant = %(tenant)s AND thread_id = %(source)s
-                AND checkpoint_ns = there.checkpoint_ns AND checkpoint_id = there.checkpoint_id
+    (
+        SELECT 1 FROM checkpointd.checkpoints AS there
+        WHERE there.tenant = %(tenant)s AND there.thread_id = %(target)s AND NOT EXISTS (
+            -- LIMIT keeps this a look-up by primary key.
+            SELECT FROM (
+                SELECT seq FROM checkpointd.checkpoints
+                WHERE tenant = %(tenant)s AND thread_id = %(source)s
+                    AND checkpoint_ns = there.checkpoint_ns AND checkpoint_id = there.checkpoint_id
+                LIMIT 1
+            ) AS original
+            WHERE original.seq = there.seq
+        )
+        LIMIT 1
+    )
+    UNION ALL
+    (
+        SELECT 1 FROM checkpointd.channel_values AS there
+        CROSS JOIN LATERAL (
+            SELECT encoding, data, hash FROM checkpointd.channel_values
+            WHERE tenant = %(tenant)s AND thread_id = %(source)s AND checkpoint_ns = there.checkpoint_ns
+                AND channel = there.channel AND version = there.version
             LIMIT 1
         ) AS original
-        WHERE original.seq = there.seq
+        WHERE there.tenant = %(tenant)s AND there.thread_id = %(target)s AND (
+            original.encoding <> there.encoding
+            OR coalesce(original.hash <> there.hash, original.data IS DISTINCT FROM there.data)
+        )
+        LIMIT 1
     )
-    LIMIT 1
 ),
 copying AS (
     UPDATE checkpointd.threads AS thread
