@@ -359,7 +359,7 @@ def test_random_histories(postgres: TestPostgres, monkeypatch: pytest.MonkeyPatc
         run_state_machine_as_test(
             Histories,
             settings=settings(
-                max_examples=30,
+                max_examples=20,
                 stateful_step_count=20,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
