@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import Self
@@ -19,13 +20,21 @@ _ENOUGH_BYTES = 768 * 1024
 _FEW = 4
 _GATHER = 0.003
 
+# So many ops, each of so many bytes, wait for company at the same time. One more takes them along: those who wait may
+# be all the threads that a graph has.
+_MOST_HELD = 3
+_LARGEST_HELD = 16 * 1024
+
 
 class Outbox(Iterator[bytes]):
     """The messages of a session, each made of the ops that there are when gRPC asks for it."""
 
     def __init__(self, under_way: Callable[[], int]) -> None:
         """`under_way` says how many ops have no answer yet."""
+        # What makes up the next message; None ends it all, b"" only asks for a message of what is held.
         self._ops: SimpleQueue[bytes | None] = SimpleQueue()
+        # What goes with the next message, without being a reason for one.
+        self._held: deque[bytes] = deque()
         self._under_way = under_way
         # Whether a message has gone out since the last answer, and what says that an answer has come.
         self._ahead = False
@@ -33,9 +42,17 @@ class Outbox(Iterator[bytes]):
         # The thread that takes the messages.
         self.taking = ThreadOfGrpcs()
 
-    def put(self, op: bytes) -> None:
-        """Send an op."""
-        self._ops.put(op)
+    def put(self, op: bytes, *, may_wait: bool = False) -> None:
+        """Send an op; one that may wait with the next that does not, or when `hurry` says so."""
+        if may_wait and len(op) <= _LARGEST_HELD and len(self._held) < _MOST_HELD:
+            self._held.append(op)
+        else:
+            self._ops.put(op)
+
+    def hurry(self) -> None:
+        """Let nothing wait any longer of what was put until now."""
+        if self._held:
+            self._ops.put(b"")
 
     def finish(self) -> None:
         """End after what was put until now."""
@@ -52,21 +69,30 @@ class Outbox(Iterator[bytes]):
 
     def __next__(self) -> bytes:
         self.taking.is_this()
-        op = self._ops.get()
-        self._gather()
+        message = b""
+        while not message:  # what was asked for may have gone with the message before
+            op = self._ops.get()
+            self._gather()
+            message = self._message(op)
+        self._ahead = True
+        return message
+
+    def _message(self, op: bytes | None) -> bytes:
+        """What is held, this op, and those that came after it."""
         ops = []
-        size = 0
+        while self._held:
+            ops.append(self._held.popleft())
+        size = sum(map(len, ops))
         while op is not None:
             ops.append(op)
             size += len(op)
-            if size >= _ENOUGH_BYTES or len(ops) == _MOST_OPS or self._ops.empty():
+            if size >= _ENOUGH_BYTES or len(ops) >= _MOST_OPS or self._ops.empty():
                 break
             op = self._ops.get()
         else:
             if not ops:
                 raise StopIteration
             self._ops.put(None)  # for the next time
-        self._ahead = True
         return b"".join(ops)
 
     def _gather(self) -> None:

@@ -25,6 +25,8 @@ class Operation(NamedTuple, Generic[Result]):
 
     rpc: Rpc[Any, Any, Result]
     request: Any
+    # Whether nobody minds if it is sent a little later, with the next request of the process.
+    may_wait: bool = False
 
 
 class Listing(NamedTuple, Generic[Item]):
@@ -42,9 +44,9 @@ class Rpc(NamedTuple, Generic[Request, Response, Result]):
     # The field of SessionOp and of SessionAnswer that is this rpc's; "" when a session has none.
     in_session: str = ""
 
-    def of(self, request: Request) -> Operation[Result]:
+    def of(self, request: Request, *, may_wait: bool = False) -> Operation[Result]:
         """The operation that sends this request."""
-        return Operation(self, request)
+        return Operation(self, request, may_wait)
 
 
 class ListRpc(NamedTuple, Generic[Request, Response, Item]):

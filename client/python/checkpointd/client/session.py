@@ -58,15 +58,22 @@ class Session:
         gate.add(self)
         self._reading.start()
 
-    def send(self, waiting: Waiting, request: bytes) -> int:
-        """Send an op, of `waiting`'s kind. Returns its number, or 0 when the session has ended."""
+    def send(self, waiting: Waiting, request: bytes, *, may_wait: bool = False) -> int:
+        """Send an op, of `waiting`'s kind; one that may wait goes with the next that does not, or when told to hurry.
+
+        Returns its number, or 0 when the session has ended.
+        """
         number = next(self._numbers)
         op = op_bytes(number, waiting.kind, request)
         self._waiting[number] = waiting
         if self.ended and self.drop(number):
             return 0
-        self._outbox.put(op)
+        self._outbox.put(op, may_wait=may_wait)
         return number
+
+    def hurry(self) -> None:
+        """Send what waits to go with other ops."""
+        self._outbox.hurry()
 
     def drop(self, number: int) -> bool:
         """Wait for an op no longer. False when it has its outcome, or is being given it."""

@@ -12,6 +12,10 @@ from checkpointd.client.session import ASK_ALONE, LARGEST_OP, Session
 from checkpointd.client.status import INTERRUPTED, LATE, CallFailed, Status
 from checkpointd.client.waiting import Outcome, Waiting, WaitingTask, WaitingThread
 
+# Seconds. How long an op that may wait does: LangGraph puts a checkpoint within a millisecond or two of what the last
+# task before it wrote, on a busy machine within some more.
+HOLD = 0.01
+
 
 class NotInSession(Exception):
     """The request is to be sent in a call of its own: there is no session, or it could not carry it."""
@@ -22,6 +26,7 @@ class Op(NamedTuple):
 
     kind: str
     request: bytes
+    may_wait: bool = False
 
     @classmethod
     def of(cls, operation: Operation[Any]) -> Op | None:
@@ -29,7 +34,7 @@ class Op(NamedTuple):
         if not operation.rpc.in_session:
             return None
         request = operation.request.SerializeToString()
-        return cls(operation.rpc.in_session, request) if len(request) <= LARGEST_OP else None
+        return cls(operation.rpc.in_session, request, operation.may_wait) if len(request) <= LARGEST_OP else None
 
 
 def in_session(connection: Connection, op: Op, timeout: float | None) -> Any:
@@ -39,10 +44,18 @@ def in_session(connection: Connection, op: Op, timeout: float | None) -> Any:
         session, number = _send(connection, op, waiting)
         answered = False
         try:
-            answered = waiting.wait(timeout)
+            if op.may_wait:
+                hold = HOLD if timeout is None else min(HOLD, timeout)
+                timeout = None if timeout is None else timeout - hold
+                answered = waiting.wait(hold)
+                if not answered:
+                    session.hurry()
+            answered = answered or waiting.wait(timeout)
         finally:
-            if not answered and not session.drop(number):
-                answered = waiting.wait(None)  # it is being given its outcome at this very moment
+            if not answered:
+                session.hurry()  # it is not to be sent at some later time
+                if not session.drop(number):
+                    answered = waiting.wait(None)  # it is being given its outcome at this very moment
     return _response(waiting.outcome if answered else Outcome(None, LATE))
 
 
@@ -61,19 +74,25 @@ async def ain_session(connection: Connection, op: Op, timeout: float | None) -> 
             gate.leave()
             waiting.give_up(status)
 
-    alarm = None if timeout is None else asyncio.get_running_loop().call_later(timeout, give_up, LATE)
+    loop = asyncio.get_running_loop()
+    alarms = [] if timeout is None else [loop.call_later(timeout, give_up, LATE)]
+    if op.may_wait:
+        alarms.append(loop.call_later(HOLD, session.hurry))
+    outcome = None
     try:
         outcome = await waiting
     finally:
-        if alarm is not None:
+        for alarm in alarms:
             alarm.cancel()
+        if outcome is None:
+            session.hurry()  # it is not to be sent at some later time
         give_up(INTERRUPTED)
     return _response(outcome)
 
 
 def _send(connection: Connection, op: Op, waiting: Waiting) -> tuple[Session, int]:
     while (session := connection.session()) is not None:
-        if number := session.send(waiting, op.request):
+        if number := session.send(waiting, op.request, may_wait=op.may_wait):
             return session, number
     raise NotInSession
 

@@ -87,6 +87,8 @@ def put_writes(
     task_id: str,
     task_path: str,
     serde: SerializerProtocol,
+    *,
+    may_wait: bool = False,
 ) -> Operation[None]:
     """Store what a task wrote on the checkpoint that the config names."""
     thread_id, checkpoint_ns, checkpoint_id = place_of(config)
@@ -95,7 +97,7 @@ def put_writes(
     )
     request = build(PutWritesRequest, thread_id=thread_id, put=put)
     write_writes(writes, serde, request.put)
-    return rpcs.PUT_WRITES.of(request)
+    return rpcs.PUT_WRITES.of(request, may_wait=may_wait)
 
 
 def list_checkpoints(

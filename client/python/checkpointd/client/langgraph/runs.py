@@ -179,6 +179,11 @@ def begin(config: RunnableConfig) -> Run | None:
     return run
 
 
+def is_run(config: RunnableConfig) -> bool:
+    """Whether a call with this config comes from within a run, and not from a program that uses a saver itself."""
+    return _RUNTIME in (config.get("configurable") or {})
+
+
 def current(config: RunnableConfig) -> Run | None:
     """The run that writes with this config; None outside of runs."""
     run = (config.get("configurable") or {}).get(_RUN)

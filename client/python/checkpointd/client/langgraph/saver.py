@@ -24,6 +24,7 @@ from checkpointd.client.connection import Connection
 from checkpointd.client.errors import NotFound
 from checkpointd.client.langgraph import requests
 from checkpointd.client.langgraph.checkpoints import read_histories, read_tuple
+from checkpointd.client.langgraph.company import Company
 from checkpointd.client.langgraph.configs import config_of, place_of
 from checkpointd.client.langgraph.held import Held
 from checkpointd.client.langgraph.sending import Sending
@@ -94,6 +95,7 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         # Objects which the clones that LangGraph makes of a saver (`with_allowlist`) share.
         self._writers = Writers(self._connection, writers, lease_ttl, lease_wait)
         self._held = Held(value_cache)
+        self._company = Company(ordered=writers != "fork")
 
     @classmethod
     def from_conn_string(
@@ -236,6 +238,7 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
 
         The checkpoint that the config names becomes its parent. Returns the config that names it.
         """
+        self._company.put(metadata)
         sending = Sending(self._held, changes=not self._writers.merges(config))
         operation, place = requests.put_checkpoint(
             config, checkpoint, metadata, new_versions, self.serde, self._registered.graph_hash, sending
@@ -251,6 +254,7 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """As `put`."""
+        self._company.put(metadata)
         sending = Sending(self._held, changes=not self._writers.merges(config))
         operation, place = requests.put_checkpoint(
             config, checkpoint, metadata, new_versions, self.serde, self._registered.graph_hash, sending
@@ -262,14 +266,16 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """Store what a task wrote on the checkpoint that the config names. The checkpoint may come later."""
-        operation = requests.put_writes(config, writes, task_id, task_path, self.serde)
+        may_wait = self._company.follows(config, writes)
+        operation = requests.put_writes(config, writes, task_id, task_path, self.serde, may_wait=may_wait)
         self._writers.send(config, operation, Write.of_task(config))
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """As `put_writes`."""
-        operation = requests.put_writes(config, writes, task_id, task_path, self.serde)
+        may_wait = self._company.follows(config, writes)
+        operation = requests.put_writes(config, writes, task_id, task_path, self.serde, may_wait=may_wait)
         await self._writers.asend(config, operation, Write.of_task(config))
 
     def delete_thread(self, thread_id: str) -> None:
