@@ -120,6 +120,7 @@ def test_the_database_of_a_service_is_named(tmp_path: Path) -> None:
         ("data-dir", ""),
         ("log-level", "loud"),
         ("max-message-size", "1GB"),
+        ("value-cache", "1GB"),
         ("database-connections", "1"),
         ("drain-timeout", "long"),
     ],

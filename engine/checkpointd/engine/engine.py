@@ -20,7 +20,8 @@ class Engine:
     leases: Leases
 
     def __init__(self, database: Database, *, value_cache: int = 128 << 20) -> None:
-        """`value_cache` is how many bytes of values to keep in memory, to compare the next ones with."""
+        """`value_cache` is how many bytes of values to keep in memory, to compare the next ones with; with 0 all are
+        stored whole."""
         self._database = database
         self._value_cache = value_cache
 

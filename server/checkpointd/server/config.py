@@ -24,6 +24,7 @@ class Config:
     data_dir: Path
     database_url: str | None  # None: an embedded PostgreSQL in data_dir; "": what libpq's variables say
     max_message_size: int  # bytes
+    value_cache: int  # bytes
     database_connections: int
     drain_timeout: float  # seconds
     log_level: str
@@ -47,6 +48,13 @@ def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str])
         "64MiB",
         "SIZE",
         "the largest request taken: bytes, or a number with KiB or MiB (at most 256MiB).",
+    )
+    option(
+        "value-cache",
+        "128MiB",
+        "SIZE",
+        "memory for the last large values of threads, with which new ones are compared; 0 stores all of them whole. "
+        "Bytes, or a number with KiB or MiB (at most 65536MiB).",
     )
     option(
         "database-connections",
@@ -123,6 +131,7 @@ def from_options(options: argparse.Namespace, arguments: Sequence[str], environm
         data_dir=data_dir,
         database_url=database_url,
         max_message_size=_size(named("max-message-size"), options.max_message_size, 1, 256 * MIB),
+        value_cache=_size(named("value-cache"), options.value_cache, 0, 65536 * MIB),
         database_connections=int(
             _number(named("database-connections"), options.database_connections, 2, 100, whole=True)
         ),

@@ -46,7 +46,8 @@ class Service:
                 conninfo,
                 write_connections=config.write_connections,
                 read_connections=config.read_connections,
-            )
+            ),
+            value_cache=config.value_cache,
         )
         await engine.open()
         self._started.push_async_callback(engine.close)
