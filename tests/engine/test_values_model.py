@@ -7,6 +7,7 @@ import asyncio
 import copy
 import json
 import random
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -44,11 +45,12 @@ _BACK = st.sampled_from([0, 0, 0, 1, 2, 7])
 _EDITS = st.builds(
     Edit,
     kind=st.sampled_from(["append", "append", "middle", "middle", "truncate", "swap", "replace"]),
-    place=st.sampled_from([0, 0.1, 0.3, 0.5, 0.8, 0.95, 1]),
+    place=st.sampled_from([0.5, 0.95, 0.3, 0.8, 0.1, 1, 0]),
     size=st.sampled_from([40, 1, 0, 40, 700, 3_000, 13_000]),
     seed=st.integers(0, 9),
 )
-_CACHES = st.sampled_from([0, 9_000, 100_000, 128 << 20])
+# The smallest ones keep nothing, or little of what is put.
+_CACHES = st.sampled_from([128 << 20, 100_000, 128 << 20, 40_000, 9_000, 0])
 
 
 async def _opened(url: str, value_cache: int = 128 << 20) -> Engine:
@@ -258,7 +260,8 @@ class Histories(RuleBasedStateMachine):
             ]
             sequences = [answer.sequence for answer in self._await(asyncio.gather(*calls))]
         namespace = self.threads[thread].at("")
-        for (checkpoint_id, kept, sent), sequence in zip(models, sequences, strict=True):
+        # Calls at the same time have no order but that of their commits: one that has to be stored anew comes later.
+        for sequence, (checkpoint_id, kept, sent) in sorted(zip(sequences, models, strict=True), key=itemgetter(0)):
             kept.seq = sequence
             namespace.checkpoints[checkpoint_id] = kept
             for channel, value in sent.items():
@@ -320,11 +323,17 @@ class Histories(RuleBasedStateMachine):
                 call()
         self._same(target)
 
-    @initialize(caches=st.tuples(_CACHES, _CACHES))
-    def starts(self, caches: tuple[int, int]) -> None:
-        """Each history has servers that remember nothing of the one before, so that it can be repeated."""
+    @initialize(caches=st.tuples(_CACHES, _CACHES), runs=st.tuples(_RUNS, _RUNS), edit=_EDITS)
+    def starts(self, caches: tuple[int, int], runs: tuple[int, int], edit: Edit) -> None:
+        """Servers that remember nothing of the history before, so that each can be repeated; and values that grow."""
         for server, value_cache in enumerate(caches):
             self.restarts(server, value_cache)
+        self._grows(0, runs[0], Edit("append", 1, 40, 1), 5)
+        self._grows(1, runs[1], edit, 2)
+        self._grows(0, runs[0], Edit("middle", 0.3, 40, 2), 2)
+
+    def _grows(self, server: int, run: int, edit: Edit, steps: int) -> None:
+        self.puts(server, "t", "", 0, run, set(CHANNELS), edit, steps, "bytes", send_twice=False)
 
     @rule(server=_SERVERS, value_cache=_CACHES)
     def restarts(self, server: int, value_cache: int) -> None:
@@ -359,7 +368,7 @@ def test_random_histories(postgres: TestPostgres, monkeypatch: pytest.MonkeyPatc
         run_state_machine_as_test(
             Histories,
             settings=settings(
-                max_examples=20,
+                max_examples=30,
                 stateful_step_count=20,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

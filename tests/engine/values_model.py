@@ -118,11 +118,11 @@ class Edit:
             case "middle":
                 after = min(length, at + self.size // 2)
                 return [(0, at, new), (after, length - after, b"")]
-            case "truncate":
-                return [(0, at, b"")]
+            case "truncate":  # seldom to so little that it takes many edits until it is large again
+                return [(0, max(at, length * 3 // 4) if at else 0, b"")]
             case "swap":
                 return [(at, length - at, b""), (0, at, b"")]
-        return [(0, 0, new * 3)]
+        return [(0, 0, new * 3 if self.size > 700 else new * 100)]
 
     def applied(self, base: bytes) -> bytes:
         return b"".join(base[offset : offset + length] + new for offset, length, new in self.parts(len(base)))
