@@ -24,6 +24,7 @@ from checkpointd.engine.errors import (
     HeadMoved,
     LeaseLost,
 )
+from checkpointd.engine.held import HeldConnection
 from checkpointd.engine.prepared import Cells, ServingConnection
 from checkpointd.engine.sql import STATEMENTS
 
@@ -38,8 +39,8 @@ class Stored:
     """What a batch has stored."""
 
     sequences: dict[CheckpointKey, int] = field(default_factory=dict)
-    # By tenant, thread and value: the large values that were not there before, each with the thread's epoch. The batch may
-    # have had another one under the same key, which is not stored.
+    # By tenant, thread and value: the large values that were not there before, each with the thread's epoch. The batch
+    # may have had another one under the same key, which is not stored.
     values: dict[tuple[str, str, ValueKey], tuple[NewValue, int]] = field(default_factory=dict)
     refusals: dict[tuple[str, str], EngineError] = field(default_factory=dict)
     """By tenant and thread: why its commit, which has a condition, is not stored."""
@@ -70,9 +71,9 @@ class Committer:
 
 class _Lane:
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._held = HeldConnection(database)
         self._waiting: deque[tuple[Commit, asyncio.Future[Stored]]] = deque()
-        self._wake = asyncio.Event()
+        self._idle: asyncio.Future[None] | None = None  # done when there is something to do again
         self._closing = False
         self._task = asyncio.create_task(self._run())
 
@@ -81,20 +82,31 @@ class _Lane:
             raise DatabaseUnavailable
         answer: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
         self._waiting.append((commit, answer))
-        self._wake.set()
+        self._wake()
         return answer
 
     async def close(self) -> None:
         self._closing = True
-        self._wake.set()
+        self._wake()
         await self._task
 
+    def _wake(self) -> None:
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
     async def _run(self) -> None:
-        while not (self._closing and not self._waiting):
-            await self._wake.wait()
-            self._wake.clear()
-            while batch := self._take():
-                await self._store(batch)
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                if batch := self._take():
+                    await self._store(batch)
+                elif self._closing:
+                    return
+                else:
+                    self._idle = loop.create_future()
+                    await self._idle
+        finally:
+            await self._held.give_back()
 
     def _take(self) -> list[tuple[Commit, asyncio.Future[Stored]]]:
         batch: list[tuple[Commit, asyncio.Future[Stored]]] = []
@@ -103,6 +115,9 @@ class _Lane:
         epochs: dict[tuple[str, str], int] = {}
         while self._waiting and len(batch) < _MAX_COMMITS:
             commit, answer = self._waiting[0]
+            if answer.cancelled():
+                self._waiting.popleft()
+                continue
             if batch and size + commit.size > _MAX_BYTES:
                 break
             thread = (commit.tenant, commit.thread_id)
@@ -113,20 +128,17 @@ class _Lane:
             if commit.epoch is not None and epochs.setdefault(thread, commit.epoch) != commit.epoch:
                 break
             conditions[thread] = has_condition
-            self._waiting.popleft()
-            if not answer.cancelled():
-                batch.append((commit, answer))
-                size += commit.size
+            batch.append(self._waiting.popleft())
+            size += commit.size
         return batch
 
     async def _store(self, batch: list[tuple[Commit, asyncio.Future[Stored]]]) -> None:
         """Store a batch and answer its callers. One commit that the database refuses does not fail its neighbours: a
         refused batch is stored in halves, unless the database itself is the trouble."""
         try:
-            async with self._database.writing() as connection:
-                stored = await store(connection, [commit for commit, _ in batch])
+            stored = await store(await self._held.get(), [commit for commit, _ in batch])
         except Exception as error:
-            refusal = error
+            refusal = await self._held.give_back(error) or error
         else:
             for commit, answer in batch:
                 if answer.done():

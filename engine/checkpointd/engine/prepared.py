@@ -6,6 +6,8 @@ once a connection, sent, waited for, and its few rows read. Through the driver's
 
 import asyncio
 import re
+from collections.abc import Awaitable
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import AsyncConnection
@@ -19,97 +21,141 @@ _PARAMETER = re.compile(r"%\((\w+)\)s")
 
 Cells = tuple[bytes | None, ...]
 
+# Seconds between looks at a socket of which the loop says nothing. uvloop stops watching one, and does not tell, when
+# it is in error: when PostgreSQL was ended with a statement unread.
+_LOOK = 0.2
+
+
+class _Prepared(NamedTuple):
+    """A statement that the connection knows."""
+
+    name: bytes
+    parameters: list[tuple[str, int]]  # each with the oid of its rows' type, in order
+    formats: list[Format]
+
 
 class ServingConnection(AsyncConnection):
-    """A connection that serves, with what it has learned of its database."""
+    """A connection that serves, with what it has learned of its database.
+
+    It listens to its socket from its first statement on, also between them: so it costs the loop nothing to wait for
+    an answer, and a connection that is lost while it is idle is soon `closed`. The driver, where it waits, does so
+    alone.
+    """
+
+    _listened: int | None = None  # the socket that the loop watches for us
+    _looking: asyncio.TimerHandle  # beside it
 
     def learn(self, oids: Oids) -> None:
         """Tell it the oids of the row types."""
         self._oids = oids
-        self._names: dict[str, list[str]] = {}  # the parameters of each statement that is prepared, in order
+        self._prepared_here: dict[str, _Prepared] = {}
+        self._results: list[PGresult] = []
+        self._answer: asyncio.Future[list[PGresult]] | None = None
 
     async def run(self, statement: str, parameters: dict[str, Rows]) -> list[Cells]:
         """Run one of the statements with its arrays of rows, and return what it returns, in binary form.
 
         The connection must be this caller's alone, and in no transaction: what was prepared here is found gone when the
-        driver has seen a ROLLBACK, and can't be prepared again within one. Cancelled, it waits all the same until the
-        statement has ended: else the next one would get its answer.
+        driver has seen a ROLLBACK, and can't be prepared again within one. Cancelled, it leaves the statement under
+        way, and with that a connection which runs nothing any more and which its pool gives up.
 
         Raises psycopg.Error as the driver does.
         """
+        if self.closed:
+            raise psycopg.OperationalError("the connection was lost while it was idle")
         assert self.pgconn.transaction_status == TransactionStatus.IDLE
         try:
             return await self._run(statement, parameters)
         except psycopg.errors.InvalidSqlStatementName:
-            self._names.clear()
+            self._prepared_here.clear()
             return await self._run(statement, parameters)
 
     async def _run(self, statement: str, parameters: dict[str, Rows]) -> list[Cells]:
-        if statement not in self._names:
-            await self._prepare(statement, parameters)
-        packed = [parameters[name].packed(self._oids[type(parameters[name])][0]) for name in self._names[statement]]
-        binary = [Format.BINARY] * len(packed)
-        self.pgconn.send_query_prepared(statement.encode(), packed, binary, Format.BINARY)
+        prepared = self._prepared_here.get(statement) or await self._prepare(statement, parameters)
+        packed = [parameters[name].packed(element) for name, element in prepared.parameters]
+        self.pgconn.send_query_prepared(prepared.name, packed, prepared.formats, Format.BINARY)
         result = await self._result()
         columns = range(result.nfields)
         return [tuple([result.get_value(row, column) for column in columns]) for row in range(result.ntuples)]
 
-    async def _prepare(self, statement: str, parameters: dict[str, Rows]) -> None:
+    async def _prepare(self, statement: str, parameters: dict[str, Rows]) -> _Prepared:
         names = list(dict.fromkeys(_PARAMETER.findall(STATEMENTS[statement])))
         text = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", STATEMENTS[statement])
-        oids = [self._oids[type(parameters[name])][1] for name in names]
-        self.pgconn.send_prepare(statement.encode(), text.encode(), oids)
+        oids = [self._oids[type(parameters[name])] for name in names]
+        self.pgconn.send_prepare(statement.encode(), text.encode(), [array for _, array in oids])
         await self._result()
-        self._names[statement] = names
+        elements = [(name, element) for name, (element, _) in zip(names, oids, strict=True)]
+        prepared = _Prepared(statement.encode(), elements, [Format.BINARY] * len(names))
+        self._prepared_here[statement] = prepared
+        return prepared
 
     async def _result(self) -> PGresult:
         """The result of what was sent."""
-        answered = self._answered()
-        try:
-            results = await asyncio.shield(answered)
-        except asyncio.CancelledError:
-            await asyncio.wait([answered])
-            raise
+        loop = asyncio.get_running_loop()
+        self._results = []
+        self._answer = answer = loop.create_future()
+        if self._listened is None:
+            self._listened = self.pgconn.socket
+            loop.add_reader(self._listened, self._readable)
+            self._looking = loop.call_later(_LOOK, self._look)
+        if self.pgconn.flush() != 0:  # more than the socket takes at once
+            loop.add_writer(self._listened, self._writable)
+        results: list[PGresult] = await answer
         result = results[0]
         if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
             raise psycopg.errors.error_from_result(result)
         return result
 
-    def _answered(self) -> "asyncio.Future[list[PGresult]]":
-        pgconn, loop = self.pgconn, asyncio.get_running_loop()
-        socket = pgconn.socket
-        answered: asyncio.Future[list[PGresult]] = loop.create_future()
-        results: list[PGresult] = []
+    def _readable(self) -> None:
+        answer, pgconn = self._answer, self.pgconn
+        try:
+            pgconn.consume_input()
+            if answer is None or answer.done():  # a notice to an idle connection, or one whose caller has gone
+                return
+            while not pgconn.is_busy():
+                result = pgconn.get_result()
+                if result is not None:
+                    self._results.append(result)
+                    continue
+                if not self._results:
+                    raise psycopg.OperationalError("the connection is lost")
+                self._answer = None
+                answer.set_result(self._results)
+                return
+        except psycopg.Error as error:
+            self._failed(error)
 
-        def end(error: Exception | None) -> None:
-            loop.remove_reader(socket)
-            loop.remove_writer(socket)
-            if error is not None:
-                answered.set_exception(error)
-            elif not results:
-                answered.set_exception(psycopg.OperationalError("the connection is lost"))
-            else:
-                answered.set_result(results)
+    def _look(self) -> None:
+        self._looking = asyncio.get_running_loop().call_later(_LOOK, self._look)
+        self._readable()
 
-        def readable() -> None:
-            try:
-                pgconn.consume_input()
-                while not pgconn.is_busy():
-                    result = pgconn.get_result()
-                    if result is None:
-                        return end(None)
-                    results.append(result)
-            except psycopg.Error as error:
-                end(error)
+    def _writable(self) -> None:
+        try:
+            if self.pgconn.flush() == 0 and self._listened is not None:
+                asyncio.get_running_loop().remove_writer(self._listened)
+        except psycopg.Error as error:
+            self._failed(error)
 
-        def writable() -> None:
-            try:
-                if pgconn.flush() == 0:
-                    loop.remove_writer(socket)
-            except psycopg.Error as error:
-                end(error)
+    def _failed(self, error: psycopg.Error) -> None:
+        self._unlisten()
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+        self._answer = None
 
-        if pgconn.flush() != 0:  # more than the socket takes at once
-            loop.add_writer(socket, writable)
-        loop.add_reader(socket, readable)
-        return answered
+    def _unlisten(self) -> None:
+        if self._listened is not None:
+            loop = asyncio.get_running_loop()
+            self._looking.cancel()
+            loop.remove_reader(self._listened)
+            loop.remove_writer(self._listened)
+            self._listened = None
+
+    def wait(self, *arguments: Any, **more: Any) -> Awaitable[Any]:  # type: ignore[override]
+        """Where the driver waits for the socket: with a reader of its own."""
+        self._unlisten()
+        return super().wait(*arguments, **more)
+
+    async def close(self) -> None:
+        """Close it."""
+        self._unlisten()
+        await super().close()

@@ -1,0 +1,48 @@
+"""A connection that one caller keeps for as long as it works well."""
+
+from contextlib import AsyncExitStack
+
+import psycopg
+
+from checkpointd.engine.database import Database
+from checkpointd.engine.prepared import ServingConnection
+
+# Uses after which it goes through its pool, which replaces what has become old.
+_MOST_USES = 10_000
+
+
+class HeldConnection:
+    """A connection for commits: taken from its pool when it is needed, and kept, as taking one for each commit costs as
+    much as using it. After trouble it goes back to the pool, which looks at it, and the next one is taken."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._taken = AsyncExitStack()
+        self._connection: ServingConnection | None = None
+        self._uses = 0
+
+    async def get(self) -> ServingConnection:
+        """The connection.
+
+        Raises:
+            EngineError: the database is not to be had.
+        """
+        if self._connection is not None and self._connection.closed:
+            await self.give_back(psycopg.OperationalError("a connection was lost while it was idle"))
+        elif self._uses >= _MOST_USES:
+            await self.give_back()
+        if self._connection is None:
+            self._connection = await self._taken.enter_async_context(self._database.writing())
+            self._uses = 0
+        self._uses += 1
+        return self._connection
+
+    async def give_back(self, trouble: Exception | None = None) -> Exception | None:
+        """Give the connection back, if there is one; returns what the trouble with it is for callers."""
+        self._connection = None
+        kind, trace = (None, None) if trouble is None else (type(trouble), trouble.__traceback__)
+        try:
+            await self._taken.__aexit__(kind, trouble, trace)
+        except Exception as translated:
+            return translated
+        return trouble
