@@ -238,6 +238,12 @@ class Batch:
         """The value that is to be stored under a key of that thread: the first one, when several commits have one."""
         return self._values[number, *key][1]
 
+    def statement(self) -> str:
+        """The statement that stores them, where they have no conditions: the one that does least beside."""
+        if not self._checkpoints:
+            return "commit_writes" if len(self._threads) > 1 else "commit_writes_of_one"
+        return "commit" if self._writes or len(self._threads) > 1 else "commit_checkpoints_of_one"
+
     def conditions(self) -> ConditionRows:
         """The conditions of the threads that have one."""
         rows = ConditionRows()
@@ -250,7 +256,7 @@ class Batch:
         return rows
 
     def parameters(self) -> dict[str, Rows]:
-        """The parameters of the statement `commit`."""
+        """The parameters of the statement `commit`, and of those for a part of what it does."""
         threads, checkpoints, values, writes = ThreadRows(), CheckpointRows(), ValueRows(), WriteRows()
         for (tenant, thread_id), thread in self._threads.items():
             epoch = None if thread.epoch is None else INT8(thread.epoch)

@@ -166,7 +166,7 @@ async def store(connection: ServingConnection, commits: list[Commit]) -> Stored:
     conditions = batch.conditions()
     stored = Stored()
     if not conditions.count:
-        for row in await connection.run("commit", batch.parameters()):
+        for row in await connection.run(batch.statement(), batch.parameters()):
             kind, number, checkpoint_ns, name, version, count = _read(row)
             _tell(stored, batch, number, kind, checkpoint_ns, name, version, count)
         return stored

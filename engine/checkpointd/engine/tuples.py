@@ -97,7 +97,7 @@ class _Values:
                     self._known.left_out.append(place[2])
                     return
                 # The hash is of the data. The encoding is what is stored.
-                row = StoredValue(row.encoding, value[1], None, None, 0, row.hash)
+                row = StoredValue(row.encoding, value[1], None, None, 0, None)
         self._stored[place][version] = row
 
     def get(self, place: tuple[str, str, str], version: str) -> tuple[str, bytes] | None:
@@ -105,7 +105,7 @@ class _Values:
         stored = self._stored[place]
         if (row := stored.get(version)) is None:
             return None
-        return row.encoding, row.data if row.data is not None else build(stored, version, self._built[place])
+        return row.encoding, build(stored, version, self._built[place])
 
 
 def _fill(

@@ -7,13 +7,51 @@
 -- its values; a hidden one stays hidden and is not returned. A write with idx >= 0 stays as first stored.
 WITH locked AS (
     INSERT INTO checkpointd.threads AS thread (tenant, thread_id, seq, graph_hash)
-    SELECT given.tenant, given.thread_id, given.commits, given.graph_hash
-    FROM unnest(%(threads)s) AS given
+    {{given_commits}}
     ORDER BY given.tenant COLLATE "C", given.thread_id COLLATE "C"
     {{one_commit_more}}
 ),
 {{stored}}
 {{told}}
+
+-- name: commit_writes
+-- As commit, for a group without checkpoints: to start what has nothing to do would cost a good part of the whole.
+WITH locked AS (
+    INSERT INTO checkpointd.threads AS thread (tenant, thread_id, seq, graph_hash)
+    {{given_commits}}
+    ORDER BY given.tenant COLLATE "C", given.thread_id COLLATE "C"
+    {{one_commit_more}}
+),
+{{thread}}
+{{store_writes}}
+
+-- name: commit_writes_of_one
+-- As commit_writes, for one thread: nothing is to be ordered, and little to be joined.
+WITH {{only_thread}}
+{{store_writes}}
+
+-- name: commit_checkpoints_of_one
+-- As commit, for checkpoints of one thread.
+WITH {{only_thread}},
+{{stored_checkpoints}}
+{{told}}
+
+-- name: given_commits
+SELECT given.tenant, given.thread_id, given.commits, given.graph_hash
+FROM unnest(%(threads)s) AS given
+
+-- name: only_thread
+locked AS (
+    INSERT INTO checkpointd.threads AS thread (tenant, thread_id, seq, graph_hash)
+    {{given_commits}}
+    {{one_commit_more}}
+),
+thread AS MATERIALIZED (
+    SELECT 1 AS no, locked.tenant, locked.thread_id, locked.seq, locked.epoch
+    FROM locked
+    CROSS JOIN unnest(%(threads)s) AS target
+    WHERE {{base_is_there}}
+)
 
 -- name: one_commit_more
 ON CONFLICT (tenant, thread_id) DO UPDATE SET
@@ -35,13 +73,27 @@ WHERE stored.large
 unnest(%(threads)s) WITH ORDINALITY AS target (tenant, thread_id, commits, graph_hash, epoch, no)
 
 -- name: stored
--- The rows of the threads that were locked. A thread in which the base of a change may be gone ends the statement.
+{{thread}},
+{{stored_checkpoints}},
+stored_writes AS (
+    {{store_writes}}
+)
+
+-- name: thread
+-- The threads that were locked.
 thread AS MATERIALIZED (
     SELECT target.no, locked.tenant, locked.thread_id, locked.seq, locked.epoch
     FROM {{given_threads}}
     JOIN locked ON locked.tenant = target.tenant AND locked.thread_id = target.thread_id
-    WHERE CASE WHEN target.epoch <> locked.epoch THEN checkpointd.refuse_base_v1() ELSE true END
-),
+    WHERE {{base_is_there}}
+)
+
+-- name: base_is_there
+-- A thread in which the base of a change may be gone ends the statement.
+CASE WHEN target.epoch <> locked.epoch THEN checkpointd.refuse_base_v1() ELSE true END
+
+-- name: stored_checkpoints
+-- With the values that they are stored with.
 stored_checkpoints AS (
     INSERT INTO checkpointd.checkpoints AS stored (
         tenant, thread_id, checkpoint_ns, checkpoint_id, seq, parent_id, run_id,
@@ -72,25 +124,25 @@ stored_values AS (
     JOIN thread ON thread.no = given.thread_no
     ON CONFLICT (tenant, thread_id, checkpoint_ns, channel, version) DO NOTHING
     RETURNING tenant, thread_id, checkpoint_ns, channel, version, coalesce(octet_length(data) >= 2048, true) AS large
-),
-stored_writes AS (
-    INSERT INTO checkpointd.writes AS stored (
-        tenant, thread_id, checkpoint_ns, checkpoint_id, task_id, idx, seq, task_path, channel, encoding, data, hash
-    )
-    SELECT
-        thread.tenant, thread.thread_id, given.checkpoint_ns, given.checkpoint_id, given.task_id, given.idx,
-        thread.seq - given.seq_back, given.task_path, given.channel, given.encoding, given.data, given.hash
-    FROM unnest(%(writes)s) AS given
-    JOIN thread ON thread.no = given.thread_no
-    ON CONFLICT (tenant, thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE SET
-        seq = excluded.seq,
-        task_path = excluded.task_path,
-        channel = excluded.channel,
-        encoding = excluded.encoding,
-        data = excluded.data,
-        hash = excluded.hash
-    WHERE stored.idx < 0
 )
+
+-- name: store_writes
+INSERT INTO checkpointd.writes AS stored (
+    tenant, thread_id, checkpoint_ns, checkpoint_id, task_id, idx, seq, task_path, channel, encoding, data, hash
+)
+SELECT
+    thread.tenant, thread.thread_id, given.checkpoint_ns, given.checkpoint_id, given.task_id, given.idx,
+    thread.seq - given.seq_back, given.task_path, given.channel, given.encoding, given.data, given.hash
+FROM unnest(%(writes)s) AS given
+JOIN thread ON thread.no = given.thread_no
+ON CONFLICT (tenant, thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE SET
+    seq = excluded.seq,
+    task_path = excluded.task_path,
+    channel = excluded.channel,
+    encoding = excluded.encoding,
+    data = excluded.data,
+    hash = excluded.hash
+WHERE stored.idx < 0
 
 -- name: lock_threads
 -- Locks the threads of a group whose conditions are to be checked, in the order in which all commits do. Who is new gets a
