@@ -39,7 +39,19 @@ def test_help_explains_every_option() -> None:
 def test_help_of_the_whole() -> None:
     answer = run("--help")
     assert answer.returncode == 0
-    for command in ("serve", "health", "threads", "state", "history", "diff", "update", "delete", "copy", "prune"):
+    for command in (
+        "serve",
+        "health",
+        "verify",
+        "threads",
+        "state",
+        "history",
+        "diff",
+        "update",
+        "delete",
+        "copy",
+        "prune",
+    ):
         assert re.search(rf"^    {command} ", answer.stdout, re.MULTILINE)
 
 

@@ -87,7 +87,8 @@ class ThreadExists(EngineError):
 
     def __init__(self, source: str, target: str) -> None:
         super().__init__(
-            f"thread {target!r} has checkpoints that {source!r} does not have; copy to another id or delete it first",
+            f"thread {target!r} has checkpoints or values that {source!r} does not have; copy to another id or delete "
+            "it first",
             thread_id=target,
         )
 

@@ -5,23 +5,13 @@
 -- Threads are locked in the order of their keys, so that two servers with overlapping groups wait for each other and do
 -- not deadlock; everything else is reached through those locks. A checkpoint that is stored keeps its seq, its parent and
 -- its values; a hidden one stays hidden and is not returned. A write with idx >= 0 stays as first stored.
-WITH locked AS (
-    INSERT INTO checkpointd.threads AS thread (tenant, thread_id, seq, graph_hash)
-    {{given_commits}}
-    ORDER BY given.tenant COLLATE "C", given.thread_id COLLATE "C"
-    {{one_commit_more}}
-),
+WITH {{locked}},
 {{stored}}
 {{told}}
 
 -- name: commit_writes
 -- As commit, for a group without checkpoints: to start what has nothing to do would cost a good part of the whole.
-WITH locked AS (
-    INSERT INTO checkpointd.threads AS thread (tenant, thread_id, seq, graph_hash)
-    {{given_commits}}
-    ORDER BY given.tenant COLLATE "C", given.thread_id COLLATE "C"
-    {{one_commit_more}}
-),
+WITH {{locked}},
 {{thread}}
 {{store_writes}}
 
@@ -36,11 +26,20 @@ WITH {{only_thread}},
 {{stored_checkpoints}}
 {{told}}
 
+-- name: locked
+locked AS (
+    INSERT INTO checkpointd.threads AS thread (tenant, thread_id, seq, graph_hash)
+    {{given_commits}}
+    ORDER BY given.tenant COLLATE "C", given.thread_id COLLATE "C"
+    {{one_commit_more}}
+)
+
 -- name: given_commits
 SELECT given.tenant, given.thread_id, given.commits, given.graph_hash
 FROM unnest(%(threads)s) AS given
 
 -- name: only_thread
+-- As locked and thread, for one.
 locked AS (
     INSERT INTO checkpointd.threads AS thread (tenant, thread_id, seq, graph_hash)
     {{given_commits}}
@@ -80,7 +79,7 @@ stored_writes AS (
 )
 
 -- name: thread
--- The threads that were locked.
+-- The threads that were locked. One in which the base of a change may be gone ends the statement.
 thread AS MATERIALIZED (
     SELECT target.no, locked.tenant, locked.thread_id, locked.seq, locked.epoch
     FROM {{given_threads}}
@@ -89,7 +88,6 @@ thread AS MATERIALIZED (
 )
 
 -- name: base_is_there
--- A thread in which the base of a change may be gone ends the statement.
 CASE WHEN target.epoch <> locked.epoch THEN checkpointd.refuse_base_v1() ELSE true END
 
 -- name: stored_checkpoints

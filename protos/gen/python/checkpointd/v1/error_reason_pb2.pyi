@@ -82,7 +82,7 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """ERROR_REASON_THREAD_EXISTS: the target of a copy has a history of its own. Sent with ALREADY_EXISTS.
         {
           "code": "ALREADY_EXISTS",
-          "message": "thread 't2' has checkpoints that 't1' does not have; copy to another id or delete it first",
+          "message": "thread 't2' has checkpoints or values that 't1' does not have; copy to another id or delete it first",
           "reason": "THREAD_EXISTS",
           "metadata": {"thread_id": "t2"}
         }
@@ -310,7 +310,7 @@ ERROR_REASON_THREAD_EXISTS: ErrorReason.ValueType  # 6
 """ERROR_REASON_THREAD_EXISTS: the target of a copy has a history of its own. Sent with ALREADY_EXISTS.
     {
       "code": "ALREADY_EXISTS",
-      "message": "thread 't2' has checkpoints that 't1' does not have; copy to another id or delete it first",
+      "message": "thread 't2' has checkpoints or values that 't1' does not have; copy to another id or delete it first",
       "reason": "THREAD_EXISTS",
       "metadata": {"thread_id": "t2"}
     }

@@ -111,8 +111,8 @@ class ThreadsServicer(object):
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is empty, too long, or not well formed, both are the same, or the
         request_id is that of another request.
         * `NOT_FOUND`, reason `THREAD_NOT_FOUND`: the source does not exist.
-        * `ALREADY_EXISTS`, reason `THREAD_EXISTS`: the target holds checkpoints that the source does not, or in another
-        order.
+        * `ALREADY_EXISTS`, reason `THREAD_EXISTS`: the target holds checkpoints that the source does not, in another
+        order, or with other values of the same versions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -214,8 +214,8 @@ class ThreadsStub(typing.Generic[_ThreadsGetThreadType, _ThreadsListThreadsType,
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is empty, too long, or not well formed, both are the same, or the
       request_id is that of another request.
     * `NOT_FOUND`, reason `THREAD_NOT_FOUND`: the source does not exist.
-    * `ALREADY_EXISTS`, reason `THREAD_EXISTS`: the target holds checkpoints that the source does not, or in another
-      order.
+    * `ALREADY_EXISTS`, reason `THREAD_EXISTS`: the target holds checkpoints that the source does not, in another
+      order, or with other values of the same versions.
     """
 
     PruneThreads: _ThreadsPruneThreadsType
@@ -317,8 +317,8 @@ class ThreadsServicer(metaclass=abc.ABCMeta):
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: an id is empty, too long, or not well formed, both are the same, or the
           request_id is that of another request.
         * `NOT_FOUND`, reason `THREAD_NOT_FOUND`: the source does not exist.
-        * `ALREADY_EXISTS`, reason `THREAD_EXISTS`: the target holds checkpoints that the source does not, or in another
-          order.
+        * `ALREADY_EXISTS`, reason `THREAD_EXISTS`: the target holds checkpoints that the source does not, in another
+          order, or with other values of the same versions.
         """
 
     @abc.abstractmethod
