@@ -4,7 +4,7 @@ A call of its own costs an op twice what its share of a stream costs, on both si
 under way go together, and so do the answers.
 
 Three threads serve a session: one of gRPC's takes what is to be sent, one of gRPC's delivers what has come, and one of
-its own asks gRPC for more. They end with the session, and a fork waits for that (see fork.py).
+its own sees to its end. They end with the session, and a fork waits for that (see fork.py).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import grpc
 
 from checkpointd.client.fork import ThreadOfGrpcs, gate, keep_for_ever
 from checkpointd.client.outbox import Outbox
+from checkpointd.client.receiving import receive
 from checkpointd.client.session_wire import answer_of, op_bytes
 from checkpointd.client.status import INTERRUPTED, Status
 from checkpointd.client.waiting import Outcome, Ready, Waiting, wake
@@ -105,7 +106,10 @@ class Session:
 
     def _read(self) -> None:
         status = INTERRUPTED
+        over = threading.Event()
         try:
+            if receive(self._call, self._deliver, over.set):
+                over.wait()
             for _ in self._call:
                 pass  # it was delivered
         except grpc.RpcError as failure:
