@@ -17,7 +17,13 @@ _CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.Statu
 _NOT_UNDERSTOOD = Status(grpc.StatusCode.UNKNOWN, "the server's answer is of another kind than the op")
 
 
+# Those of one byte, which most are.
+_SHORT = tuple(bytes((value,)) for value in range(0x80))
+
+
 def _varint(value: int) -> bytes:
+    if value <= 0x7F:
+        return _SHORT[value]
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

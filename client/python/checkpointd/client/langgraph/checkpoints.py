@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from langgraph.checkpoint.base import (
@@ -56,10 +56,10 @@ def write_checkpoint(
         into.ts = checkpoint.get("ts", "")
         field = "channel_versions"
         versions = checkpoint.get("channel_versions", {})
-        into.channel_versions.update(encode_versions(versions))
+        _put_all(into.channel_versions, encode_versions(versions))
         field = "versions_seen"
         for node, seen in checkpoint.get("versions_seen", {}).items():
-            into.versions_seen[node].versions.update(encode_versions(seen))
+            _put_all(into.versions_seen[node].versions, encode_versions(seen))
         field = "updated_channels"
         if (updated := checkpoint.get("updated_channels")) is not None:
             into.updated_channels.SetInParent()
@@ -81,6 +81,12 @@ def write_checkpoint(
         raise
     except UNSENDABLE as error:
         raise unsendable(f"checkpoint.{field}", error) from error
+
+
+def _put_all(into: MutableMapping[str, str], versions: Mapping[str, str]) -> None:
+    """As `update`, which a message's map has from Python's library, and which takes half as long again."""
+    for channel, version in versions.items():
+        into[channel] = version
 
 
 def read_checkpoint(

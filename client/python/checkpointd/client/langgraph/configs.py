@@ -26,7 +26,8 @@ def place_of(config: RunnableConfig) -> Place:
             reason="INVALID_FIELD",
             metadata={"field": "thread_id"},
         )
-    return Place(str(thread_id), str(configurable.get("checkpoint_ns") or ""), checkpoint_id_of(config))
+    checkpoint_ns, checkpoint_id = configurable.get("checkpoint_ns") or "", configurable.get("checkpoint_id") or ""
+    return Place(str(thread_id), str(checkpoint_ns), str(checkpoint_id))
 
 
 def checkpoint_id_of(config: RunnableConfig | None) -> str:
