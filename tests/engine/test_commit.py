@@ -74,6 +74,39 @@ async def test_the_same_rows_twice_in_one_batch(engine: Engine) -> None:
     assert (await get(engine, "t")).checkpoint.id == "2"
 
 
+@pytest.mark.parametrize("threads", [["t"], ["t", "u"]])
+@pytest.mark.parametrize("holds", [("checkpoint",), ("writes",), ("checkpoint", "writes")])
+async def test_whatever_a_batch_holds_is_stored(database_url: str, threads: list[str], holds: tuple[str, ...]) -> None:
+    """Each kind has a statement of its own."""
+    engine = Engine(Database(database_url, write_connections=1))
+    await engine.open()
+    try:
+        for thread_id in threads:
+            await engine.checkpoints.put_checkpoint(TENANT, put_checkpoint(thread_id, "0"))
+        for _ in range(2):  # also when it is sent again
+            answers = await asyncio.gather(
+                *(
+                    engine.checkpoints.put_checkpoint(TENANT, put_checkpoint(thread_id, "1", values={"a": thread_id}))
+                    for thread_id in threads
+                    if "checkpoint" in holds
+                ),
+                *(
+                    engine.checkpoints.put_writes(TENANT, put_writes(thread_id, "0", "task", [(0, "b", thread_id)]))
+                    for thread_id in threads
+                    if "writes" in holds
+                ),
+            )
+            sequences = [each.sequence for each in answers if isinstance(each, PutCheckpointResponse)]
+            assert sequences == [2] * len(threads) * ("checkpoint" in holds)
+        for thread_id in threads:
+            if "checkpoint" in holds:
+                assert values(await get(engine, thread_id)) == {"a": thread_id.encode()}
+            kept = [("task", 0, "b", thread_id.encode())] if "writes" in holds else []
+            assert writes(await get(engine, thread_id, "0")) == kept
+    finally:
+        await engine.close()
+
+
 async def test_one_op_that_the_database_refuses_does_not_fail_its_neighbours(engine: Engine, database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute(
