@@ -140,6 +140,7 @@ class _Lane:
         except Exception as error:
             refusal = await self._held.give_back(error) or error
         else:
+            await self._held.give_back_spent()
             for commit, answer in batch:
                 if answer.done():
                     continue

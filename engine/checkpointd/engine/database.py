@@ -175,10 +175,12 @@ async def _configure(connection: ServingConnection) -> None:
 
 
 async def _reset(connection: ServingConnection) -> None:
-    """When a connection comes back to its pool. In a pipeline that was broken off, what is executed next would be
-    answered before it is committed."""
+    """When a connection comes back to its pool: raises for one that must not be used again. In a pipeline that was
+    broken off, what is executed next would be answered before it is committed."""
     if connection.pgconn.pipeline_status != pq.PipelineStatus.OFF:
         raise psycopg.OperationalError("a pipeline was broken off")
+    if connection.spent:
+        raise psycopg.OperationalError("a connection that has carried a large message is replaced")
 
 
 async def check(connection: AsyncConnection, oldest: int = OLDEST_POSTGRES) -> None:

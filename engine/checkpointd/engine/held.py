@@ -37,6 +37,11 @@ class HeldConnection:
         self._uses += 1
         return self._connection
 
+    async def give_back_spent(self) -> None:
+        """Give the connection back if it is to be replaced."""
+        if self._connection is not None and self._connection.spent:
+            await self.give_back()
+
     async def give_back(self, trouble: Exception | None = None) -> Exception | None:
         """Give the connection back, if there is one; returns what the trouble with it is for callers."""
         self._connection = None

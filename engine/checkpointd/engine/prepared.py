@@ -19,6 +19,9 @@ from checkpointd.engine.sql import STATEMENTS
 
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 
+# Bytes that a connection may have carried at once and still be kept.
+_MOST_KEPT = 8 << 20
+
 Cells = tuple[bytes | None, ...]
 
 # Seconds between looks at a socket of which the loop says nothing. uvloop stops watching one, and does not tell, when
@@ -42,6 +45,7 @@ class ServingConnection(AsyncConnection):
     alone.
     """
 
+    spent = False  # whether its pool is to replace it
     _listened: int | None = None  # the socket that the loop watches for us
     _looking: asyncio.TimerHandle  # beside it
 
@@ -51,6 +55,10 @@ class ServingConnection(AsyncConnection):
         self._prepared_here: dict[str, _Prepared] = {}
         self._results: list[PGresult] = []
         self._answer: asyncio.Future[list[PGresult]] | None = None
+
+    def carries(self, size: int) -> None:
+        """Told of bytes that go through it. libpq's buffers never shrink: after large ones it has to be replaced."""
+        self.spent = self.spent or size > _MOST_KEPT
 
     async def run(self, statement: str, parameters: dict[str, Rows]) -> list[Cells]:
         """Run one of the statements with its arrays of rows, and return what it returns, in binary form.
@@ -73,6 +81,7 @@ class ServingConnection(AsyncConnection):
     async def _run(self, statement: str, parameters: dict[str, Rows]) -> list[Cells]:
         prepared = self._prepared_here.get(statement) or await self._prepare(statement, parameters)
         packed = [parameters[name].packed(element) for name, element in prepared.parameters]
+        self.carries(sum(map(len, packed)))
         self.pgconn.send_query_prepared(prepared.name, packed, prepared.formats, Format.BINARY)
         result = await self._result()
         columns = range(result.nfields)

@@ -7,6 +7,7 @@ from typing import Protocol
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import TupleRow
 
+from checkpointd.engine.prepared import ServingConnection
 from checkpointd.engine.sql import STATEMENTS
 from checkpointd.engine.stored_values import StoredValue
 from checkpointd.engine.tuples import NOTHING_KNOWN, Known, Row, channel_histories, checkpoint_tuples
@@ -53,7 +54,10 @@ class Reads:
         """The rows of a statement."""
         async with self._source.reading() as cursor:
             await cursor.execute(STATEMENTS[statement].encode(), {**NOTHING_KNOWN, **parameters}, prepare=True)
-            return list(await cursor.fetchall())
+            rows: list[Row] = list(await cursor.fetchall())
+            if isinstance(cursor.connection, ServingConnection):
+                cursor.connection.carries(sum(len(cell) for row in rows for cell in row if type(cell) is bytes))
+            return rows
 
     async def tuples(
         self,
