@@ -24,6 +24,7 @@ _PARAMETERS: dict[str, object] = {
     "known_channels": [],
     "known_versions": [],
     "known_hashes": [],
+    "known_encodings": [],
     "channels": ["c"],
     "run_ids": ["r"],
 }

@@ -35,15 +35,21 @@ async def _held(
     """Get a checkpoint by someone who has one of its values, and takes another one for the other."""
     asked = GetCheckpointRequest(thread_id=thread_id, checkpoint_ns=ns, checkpoint_id=checkpoint_id)
     left_out = set()
-    for number, (channel, (_, data)) in enumerate(sorted(expected.items()), start=len(checkpoint_id) + kept.seq):
+    for number, (channel, (encoding, data)) in enumerate(sorted(expected.items()), start=len(checkpoint_id) + kept.seq):
         match number % 4:
             case 0:
-                asked.held_values.append(HeldValue(channel=channel, version="v0", hash=hash_of(data)))
+                asked.held_values.append(
+                    HeldValue(channel=channel, version="v0", hash=hash_of(data), encoding=encoding)
+                )
             case 1:
-                other = HeldValue(channel=channel, version=kept.versions[channel], hash=hash_of(data) ^ 1)
+                other = HeldValue(
+                    channel=channel, version=kept.versions[channel], hash=hash_of(data) ^ 1, encoding="bytes"
+                )
                 asked.held_values.append(other)
             case 2:
-                right = HeldValue(channel=channel, version=kept.versions[channel], hash=hash_of(data))
+                right = HeldValue(
+                    channel=channel, version=kept.versions[channel], hash=hash_of(data), encoding=encoding
+                )
                 asked.held_values.append(right)
                 left_out.add(channel)
     answer = await engine.checkpoints.get_checkpoint(TENANT, asked)

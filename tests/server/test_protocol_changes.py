@@ -171,13 +171,14 @@ _ONE = Piece(offset=0, length=1)
     ("pieces", "field", "named"),
     [
         ([Piece(offset=9000, length=1)], "pieces", "takes 1 bytes from 9000 on"),
-        ([Piece(offset=2**64 - 1, length=2**64 - 1)], "pieces", "takes"),
+        ([Piece(offset=2**64 - 1, length=9)], "pieces", "takes 9 bytes from"),
+        ([Piece(offset=2**64 - 1, length=2**64 - 1)], "pieces", "bytes together"),
         ([_ONE] * 1001, "pieces", "more than 1000 pieces"),
         ([Piece(offset=0, length=9000)] * 1000, "hash", "channel 'a'"),
         ([_ONE], "hash", "channel 'a'"),
         ([], "hash", "channel 'a'"),
     ],
-    ids=["beyond", "far beyond", "too many", "long", "something else", "nothing"],
+    ids=["beyond", "far beyond", "without end", "too many", "long", "something else", "nothing"],
 )
 def test_a_change_that_does_not_give_what_it_says(
     stubs: list[CheckpointsStub], pieces: list[Piece], field: str, named: str
@@ -198,7 +199,7 @@ def test_a_change_that_would_be_huge(stubs: list[CheckpointsStub]) -> None:
     request.put.channel_changes["a"].pieces.extend([Piece(offset=0, length=1 << 20)] * 64)
     with invalid("put.channel_changes.pieces") as found:
         stubs[0].PutCheckpoint(request)
-    assert "more than" in found.message
+    assert "bytes together" in found.message
 
 
 @pytest.mark.parametrize(
@@ -235,8 +236,8 @@ def test_a_value_and_its_change(stubs: list[CheckpointsStub], grpc_channel: grpc
 
 def test_what_the_caller_has_is_left_out(stubs: list[CheckpointsStub]) -> None:
     stubs[0].PutCheckpoint(put_checkpoint("t", "2", values={"a": _SECOND, "b": "small"}))
-    held = HeldValue(channel="a", version="v2", hash=hash_of(_SECOND))
-    other = HeldValue(channel="b", version="v1", hash=hash_of(b"small"))
+    held = HeldValue(channel="a", version="v2", hash=hash_of(_SECOND), encoding="bytes")
+    other = HeldValue(channel="b", version="v1", hash=hash_of(b"small"), encoding="bytes")
     for stub in stubs:
         answer = _get(stub, "", held, other)
         assert list(answer.held_channels) == ["a"]
@@ -245,9 +246,9 @@ def test_what_the_caller_has_is_left_out(stubs: list[CheckpointsStub]) -> None:
         assert answer.ByteSize() < 500
 
 
-@pytest.mark.parametrize("wrong", ["version", "hash", "channel", "gone"])
+@pytest.mark.parametrize("wrong", ["version", "hash", "channel", "encoding", "gone"])
 def test_what_the_caller_has_and_is_something_else(stubs: list[CheckpointsStub], wrong: str) -> None:
-    held = HeldValue(channel="a", version="v1", hash=hash_of(_FIRST))
+    held = HeldValue(channel="a", version="v1", hash=hash_of(_FIRST), encoding="bytes")
     match wrong:
         case "version":
             held.version = "v2"
@@ -255,6 +256,8 @@ def test_what_the_caller_has_and_is_something_else(stubs: list[CheckpointsStub],
             held.hash ^= 1
         case "channel":
             held.channel = "b"
+        case "encoding":
+            held.encoding = "json"
         case _:
             stubs[1].PutCheckpoint(put_checkpoint("t", "2", values={"a": _SECOND}))
     expected = _SECOND if wrong == "gone" else _FIRST
@@ -265,7 +268,7 @@ def test_what_the_caller_has_and_is_something_else(stubs: list[CheckpointsStub],
 
 
 def test_too_many_held_values(stubs: list[CheckpointsStub]) -> None:
-    held = [HeldValue(channel="a", version=str(number)) for number in range(1001)]
+    held = [HeldValue(channel="a", version=str(number), encoding="bytes") for number in range(1001)]
     with invalid("held_values"):
         _get(stubs[0], "", *held)
     assert _data(_get(stubs[0], "", *held[:1000])) == _FIRST

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 import pytest
 
 from checkpointd.v1.checkpoints_pb2 import (
@@ -23,7 +24,7 @@ from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsStub
 from checkpointd.v1.threads_pb2 import ListThreadsRequest
 from checkpointd.v1.threads_pb2_grpc import ThreadsStub
 from tests.messages import checkpoint_put, put_checkpoint, put_writes
-from tests.server.wire import METHODS, TENANT, error_reason, invoke
+from tests.server.wire import METHODS, TENANT, UNLIMITED, error_reason, invoke
 from tests.server_process import ServerProcess
 
 pytestmark = pytest.mark.usefixtures("stays_well")
@@ -45,7 +46,7 @@ class _Session:
             iter(self._requests.get, None), metadata=((TENANT, tenant),), timeout=60
         )
         self._count = 0
-        self._answers: dict[int, SessionAnswer] = {}
+        self.answers: dict[int, SessionAnswer] = {}
 
     def op(self, request: Any) -> SessionOp:
         self._count += 1
@@ -60,11 +61,11 @@ class _Session:
         self._requests.put(request)
 
     def answer(self, number: int) -> SessionAnswer:
-        while number not in self._answers:
+        while number not in self.answers:
             for answer in next(self.call).answers:
-                assert answer.number not in self._answers
-                self._answers[answer.number] = answer
-        return self._answers[number]
+                assert answer.number not in self.answers
+                self.answers[answer.number] = answer
+        return self.answers[number]
 
     def end(self) -> None:
         self._requests.put(None)
@@ -72,7 +73,7 @@ class _Session:
 
 @pytest.fixture
 def session(grpc_channel: grpc.Channel, grpc_addr: str, tenant: str) -> Iterator[_Session]:
-    with grpc.insecure_channel(grpc_addr) as channel:
+    with grpc.insecure_channel(grpc_addr, UNLIMITED) as channel:
         session = _Session(channel, tenant)
         yield session
         session.end()
@@ -200,6 +201,25 @@ def test_more_ops_than_may_be_unanswered(session: _Session) -> None:
     """Nobody reads answers until all is sent: the server holds back and loses nothing."""
     numbers = [number for _ in range(6) for number in session.send(*[put_checkpoint("t", "1")] * 900)]
     assert all(session.answer(number).put_checkpoint.sequence == 1 for number in numbers)
+
+
+def test_answers_that_nobody_reads_do_not_fill_the_server(
+    session: _Session, grpc_channel: grpc.Channel, server: ServerProcess
+) -> None:
+    """It does not get what it could not send yet, and gets it when there is room."""
+    size, count = 1 << 20, 1200
+    invoke(grpc_channel, "PutCheckpoint", put_checkpoint("t", "1", values={"a": bytes(size)}))
+    get, process = GetCheckpointRequest(thread_id="t"), psutil.Process(server.process.pid)
+    before = process.memory_info().rss
+    numbers = [session.send(get)[0] for _ in range(count)]
+    most = 0
+    for _ in range(200):  # each a round trip, in which the server could have gone on
+        invoke(grpc_channel, "GetCheckpoint", GetCheckpointRequest(thread_id="t", checkpoint_id="1"))
+        most = max(most, process.memory_info().rss - before)
+    assert most < 300 * size
+    for number in numbers:
+        assert len(session.answer(number).get_checkpoint.checkpoint_tuple.checkpoint.channel_values["a"].data) == size
+        del session.answers[number]
 
 
 @contextmanager

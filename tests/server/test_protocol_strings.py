@@ -28,6 +28,7 @@ _LIMITS: dict[str, tuple[int, int] | None] = {
     "GetCheckpointRequest.checkpoint_id": _MAYBE_CHECKPOINT,
     "HeldValue.channel": _CHANNEL,
     "HeldValue.version": _VERSION,
+    "HeldValue.encoding": (1, 64),
     "ListCheckpointsRequest.thread_id": (0, 255),
     "ListCheckpointsRequest.checkpoint_ns": _NAMESPACE,
     "ListCheckpointsRequest.checkpoint_id": _MAYBE_CHECKPOINT,

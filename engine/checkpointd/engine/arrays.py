@@ -72,7 +72,7 @@ class CheckpointRows(Rows):
 
 class ValueRows(Rows):
     type_name = "checkpointd.value_row_v2"
-    columns = (_INT4, _TEXT, _TEXT, _TEXT, _TEXT, _BYTEA, _TEXT, _BYTEA, _INT2, _INT8)
+    columns = (_INT4, _TEXT, _TEXT, _TEXT, _TEXT, _BYTEA, _TEXT, _INT8, _BYTEA, _INT2, _INT8)
 
 
 class WriteRows(Rows):

@@ -49,6 +49,7 @@ class Link:
     """How a value is stored as the change of another one."""
 
     base_version: str
+    base_hash: int
     pieces: bytes  # a ValueChange
     links: int
 
@@ -73,6 +74,7 @@ class NewValue:
                 self.encoding.encode(),
                 self.data if link is None else None,
                 None if link is None else link.base_version.encode(),
+                None if link is None else UINT8(link.base_hash),
                 None if link is None else link.pieces,
                 INT2(0 if link is None else link.links),
                 UINT8(self.hash),

@@ -1,14 +1,16 @@
 """Putting, getting and listing checkpoints: the service `Checkpoints` of the contract, without the wire."""
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 
 from checkpointd.engine import validate, values
 from checkpointd.engine.batch import Op, prepare
 from checkpointd.engine.committer import Committer
 from checkpointd.engine.database import Database
-from checkpointd.engine.errors import BaseGone, CheckpointNotFound, InvalidField
+from checkpointd.engine.errors import BaseGone, CheckpointNotFound, InvalidField, ValueDamaged
 from checkpointd.engine.graph_at import checkpoint_key
 from checkpointd.engine.reads import MAX_SEQUENCE, Reads
+from checkpointd.engine.stored_values import MOST_BYTES
 from checkpointd.engine.tuples import Known
 from checkpointd.v1.checkpoints_pb2 import (
     CheckpointPut,
@@ -26,6 +28,8 @@ from checkpointd.v1.checkpoints_pb2 import (
     PutWritesRequest,
     PutWritesResponse,
 )
+
+_log = logging.getLogger(__name__)
 
 _Write = PutCheckpointRequest | PutWritesRequest | CommitRequest
 
@@ -61,9 +65,9 @@ class Checkpoints:
         return CommitResponse(checkpoint_sequences=await self._commit(tenant, request, ops))
 
     async def _commit(self, tenant: str, request: _Write, ops: Sequence[Op]) -> list[int]:
-        for op in ops:
-            if isinstance(op, CheckpointPut) and op.channel_changes:
-                await self._make_whole(tenant, request.thread_id, op)
+        changed = [op for op in ops if isinstance(op, CheckpointPut) and op.channel_changes]
+        if changed:
+            await self._make_whole(tenant, request.thread_id, changed)
         precondition = request.precondition if request.HasField("precondition") else None
         commit = prepare(tenant, request.thread_id, ops, precondition)
         if commit.ops == 0 and commit.condition is None:
@@ -78,19 +82,36 @@ class Checkpoints:
         values.remember(self._memory, commit, planned, stored)
         return [stored.sequences.get(key, 0) for key in commit.checkpoint_keys()]
 
-    async def _make_whole(self, tenant: str, thread_id: str, put: CheckpointPut) -> None:
+    async def _make_whole(self, tenant: str, thread_id: str, puts: Sequence[CheckpointPut]) -> None:
         """Put whole values in the place of changes."""
-        validate.checkpoint_key(thread_id, put.checkpoint_ns, "")
-        values.check(put)
-        for channel, said in put.channel_changes.items():
-            base = self._memory.at((tenant, thread_id, put.checkpoint_ns)).get(channel)
-            if base is None or base.version != said.base_version:
-                key = checkpoint_key(tenant, thread_id, put.checkpoint_ns, "")
-                base = await self._reads.value(key, channel, said.base_version)
-                if base is not None:
-                    self._memory.keep((tenant, thread_id, put.checkpoint_ns), channel, base)
-            values.whole(put, channel, base, thread_id)
-        put.ClearField("channel_changes")
+        for put in puts:
+            validate.checkpoint_key(thread_id, put.checkpoint_ns, "")
+        if (size := sum(map(values.check, puts))) > MOST_BYTES:
+            raise InvalidField(
+                "put.channel_changes.pieces", f"give {size} bytes together; send at most {MOST_BYTES} in one request"
+            )
+        for put in puts:
+            for channel, said in put.channel_changes.items():
+                base = await self._base(tenant, thread_id, put.checkpoint_ns, channel, said.base_version)
+                values.whole(put, channel, base, thread_id)
+            put.ClearField("channel_changes")
+
+    async def _base(
+        self, tenant: str, thread_id: str, checkpoint_ns: str, channel: str, version: str
+    ) -> values.KnownValue | None:
+        """A value that is stored; None when it is not, or can't be read."""
+        place = (tenant, thread_id, checkpoint_ns)
+        base = self._memory.at(place).get(channel)
+        if base is not None and base.version == version:
+            return base
+        try:
+            base = await self._reads.value(checkpoint_key(tenant, thread_id, checkpoint_ns, ""), channel, version)
+        except ValueDamaged as damage:
+            _log.error("thread %r of tenant %r: %s", thread_id, tenant, damage.message)
+            return None
+        if base is not None:
+            self._memory.keep(place, channel, base)
+        return base
 
     async def get_checkpoint(self, tenant: str, request: GetCheckpointRequest) -> GetCheckpointResponse:
         validate.checkpoint_key(request.thread_id, request.checkpoint_ns, request.checkpoint_id)
@@ -107,7 +128,7 @@ class Checkpoints:
         place = (tenant, request.thread_id, request.checkpoint_ns)
         known = Known()
         for channel, value in self._memory.at(place).items():
-            known.values[channel, value.version, value.hash] = (value.encoding, value.data)
+            known.values[channel, value.version, value.hash, value.encoding] = value.data
         if len(request.held_values) > validate.MAX_ITEMS:
             raise InvalidField(
                 "held_values", f"has {len(request.held_values)} entries; give it at most {validate.MAX_ITEMS}"
@@ -115,7 +136,8 @@ class Checkpoints:
         for held in request.held_values:
             validate.text("held_values.channel", held.channel, validate.CHANNEL_BYTES)
             validate.text("held_values.version", held.version, validate.VERSION_BYTES)
-            known.values[held.channel, held.version, held.hash] = None
+            validate.text("held_values.encoding", held.encoding, validate.ENCODING_BYTES)
+            known.values[held.channel, held.version, held.hash, held.encoding] = None
         return known
 
     async def list_checkpoints(

@@ -20,10 +20,10 @@ Row = Sequence[Any]
 
 @dataclass(slots=True)
 class Known:
-    """Values of one thread and namespace that the database need not send, by channel, version and hash."""
+    """Values of one thread and namespace that the database need not send, by channel, version, hash and encoding."""
 
-    values: dict[tuple[str, str, int], tuple[str, bytes] | None] = field(default_factory=dict)
-    """The encoding and the data; None: of no use here either, because the caller has it."""
+    values: dict[tuple[str, str, int, str], bytes | None] = field(default_factory=dict)
+    """The data; None: of no use here either, because the caller has it."""
 
     left_out: list[str] = field(default_factory=list)
     """The channels whose values the caller has: filled when the rows are read."""
@@ -31,9 +31,10 @@ class Known:
     def parameters(self) -> dict[str, object]:
         """What a statement takes. PostgreSQL's integers have a sign."""
         return {
-            "known_channels": [channel for channel, _, _ in self.values],
-            "known_versions": [version for _, version, _ in self.values],
-            "known_hashes": [number - (1 << 64) if number >> 63 else number for _, _, number in self.values],
+            "known_channels": [channel for channel, _, _, _ in self.values],
+            "known_versions": [version for _, version, _, _ in self.values],
+            "known_hashes": [number - (1 << 64) if number >> 63 else number for _, _, number, _ in self.values],
+            "known_encodings": [encoding for _, _, _, encoding in self.values],
         }
 
 
@@ -61,7 +62,7 @@ def checkpoint_tuples(
             values.add((thread_id, checkpoint_ns, name), text1, _stored(text2, data, text3, more, idx, seq))
         else:
             writes[thread_id, checkpoint_ns, name].append(_pending(text1, text2, idx, text3, text4, data, seq))
-    for checkpoint, versions in found:
+    for checkpoint, versions in reversed(found):  # from the oldest on, since values are changes of older ones
         place = (checkpoint.thread_id, checkpoint.checkpoint_ns)
         checkpoint.checkpoint.channel_versions.update(versions)
         channel_values = checkpoint.checkpoint.channel_values
@@ -90,14 +91,13 @@ class _Values:
 
     def add(self, place: tuple[str, str, str], version: str, row: StoredValue) -> None:
         if row.data is None and row.pieces is None and self._known is not None and row.hash is not None:
-            known = (place[2], version, row.hash % (1 << 64))
+            known = (place[2], version, row.hash % (1 << 64), row.encoding)
             if known in self._known.values:  # the database has it as it is known
-                value = self._known.values[known]
-                if value is None:
+                data = self._known.values[known]
+                if data is None:
                     self._known.left_out.append(place[2])
                     return
-                # The hash is of the data. The encoding is what is stored.
-                row = StoredValue(row.encoding, value[1], None, None, 0, None)
+                row = StoredValue(row.encoding, data, None, None, 0, None)
         self._stored[place][version] = row
 
     def get(self, place: tuple[str, str, str], version: str) -> tuple[str, bytes] | None:

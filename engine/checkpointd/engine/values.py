@@ -30,6 +30,9 @@ _MOST_COMPARED = 8 << 20
 _MOST_LINKS = 31
 _MOST_SKIPS = 127
 
+# Bytes that an entry takes beside its data: names, objects.
+_BESIDE = 2048
+
 _Place = tuple[str, str, str]  # tenant, thread_id, checkpoint_ns
 
 
@@ -48,8 +51,8 @@ class KnownValue:
 
     @property
     def size(self) -> int:
-        """What it keeps, in bytes."""
-        return len(self.data) + (len(self.skip_to.data) if self.skip_to is not None else 0)
+        """What it takes to keep, in bytes."""
+        return len(self.data) + (len(self.skip_to.data) if self.skip_to is not None else 0) + _BESIDE
 
     def linked(self, value: NewValue, base: "KnownValue") -> "KnownValue":
         """A new value, stored as the change of this base, which is this value or the one to skip to."""
@@ -77,7 +80,7 @@ class Memory:
 
     def keep(self, place: _Place, channel: str, known: KnownValue) -> None:
         """Keep a value as the last one of its channel."""
-        if known.size > self._capacity // 4:
+        if len(known.data) < LEAST_BYTES or known.size > self._capacity // 4:
             return
         channels = self._places.setdefault(place, {})
         self._places.move_to_end(place)
@@ -116,7 +119,7 @@ def plan(memory: Memory, commit: Commit) -> Planned:
             pieces = change(base.data, value.data) if base.skips < _MOST_SKIPS else None
             if pieces is not None:
                 new = last.linked(value, base)
-                value.link = Link(base.version, ValueChange(pieces=pieces).SerializeToString(), new.links)
+                value.link = Link(base.version, base.hash, ValueChange(pieces=pieces).SerializeToString(), new.links)
                 commit.epoch = last.epoch
                 commit.size -= len(value.data) - len(value.link.pieces)
         planned.append((value, new))
@@ -127,7 +130,9 @@ def store_whole(commit: Commit) -> Planned:
     """Let a commit store its values whole after all."""
     commit.epoch = None
     for value in commit.values:
-        value.link = None
+        if value.link is not None:
+            commit.size += len(value.data) - len(value.link.pieces)
+            value.link = None
     return [
         (value, KnownValue(value.key[2], value.encoding, value.data, value.hash, 0))
         for value in commit.values
@@ -180,8 +185,9 @@ def whole(put: CheckpointPut, channel: str, base: KnownValue | None, thread_id: 
     value.encoding, value.data = said.encoding, data
 
 
-def check(put: CheckpointPut) -> None:
-    """Check what must hold of changes before their bases are looked for."""
+def check(put: CheckpointPut) -> int:
+    """Check what must hold of changes before their bases are looked for; returns how many bytes they give."""
+    size = 0
     for channel, said in put.channel_changes.items():
         if channel in put.checkpoint.channel_values:
             raise InvalidField(
@@ -190,3 +196,5 @@ def check(put: CheckpointPut) -> None:
         validate.text("put.channel_changes key", channel, validate.CHANNEL_BYTES)
         validate.text("put.channel_changes.base_version", said.base_version, validate.VERSION_BYTES)
         validate.text("put.channel_changes.encoding", said.encoding, validate.ENCODING_BYTES)
+        size += sum(piece.length + len(piece.literal) for piece in said.pieces)
+    return size

@@ -120,6 +120,13 @@ stored_values AS (
         given.base_version, given.pieces, given.links, given.hash
     FROM unnest(%(values)s) AS given
     JOIN thread ON thread.no = given.thread_no
+    -- A database that was set back, by a failover or a restore, has lost the base and its epoch together.
+    WHERE CASE WHEN given.base_version IS NOT NULL AND NOT EXISTS (
+        SELECT FROM checkpointd.channel_values AS base
+        WHERE base.tenant = thread.tenant AND base.thread_id = thread.thread_id
+            AND base.checkpoint_ns = given.checkpoint_ns AND base.channel = given.channel
+            AND base.version = given.base_version AND base.hash = given.base_hash
+    ) THEN checkpointd.refuse_base_v1() ELSE true END
     ON CONFLICT (tenant, thread_id, checkpoint_ns, channel, version) DO NOTHING
     RETURNING tenant, thread_id, checkpoint_ns, channel, version, coalesce(octet_length(data) >= 2048, true) AS large
 )

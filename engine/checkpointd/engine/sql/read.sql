@@ -81,16 +81,19 @@ FROM page
 
 -- name: steps
 -- What the values in `wanted` are built from: their own rows, and those of the values that they are changes of. Of values
--- that are known already (by channel, version and hash) nothing is read but that.
+-- that are known already (by channel, version, hash and encoding) nothing is read but that.
 steps AS (
     SELECT
         wanted.thread_id, wanted.checkpoint_ns, wanted.channel, wanted.version, stored.base_version,
-        ((wanted.channel, wanted.version, stored.hash) IN (
-            SELECT * FROM unnest(%(known_channels)s::text[], %(known_versions)s::text[], %(known_hashes)s::int8[])
+        ((wanted.channel, wanted.version, stored.hash, stored.encoding) IN (
+            SELECT * FROM unnest(
+                %(known_channels)s::text[], %(known_versions)s::text[], %(known_hashes)s::int8[],
+                %(known_encodings)s::text[]
+            )
         )) IS TRUE AS known
     FROM wanted
     CROSS JOIN LATERAL (
-        SELECT base_version, hash FROM checkpointd.channel_values
+        SELECT base_version, hash, encoding FROM checkpointd.channel_values
         WHERE tenant = %(tenant)s AND thread_id = wanted.thread_id AND checkpoint_ns = wanted.checkpoint_ns
             AND channel = wanted.channel AND version = wanted.version
         LIMIT 1

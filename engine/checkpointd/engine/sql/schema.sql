@@ -180,6 +180,7 @@ CREATE TYPE checkpointd.value_row_v2 AS (
     encoding text,
     data bytea,
     base_version text,
+    base_hash bigint,
     pieces bytea,
     links smallint,
     hash bigint

@@ -141,7 +141,7 @@ def get_tuple(place: Place, held: Mapping[str, Entry]) -> Operation[GetCheckpoin
     """Get a checkpoint, or the head of a namespace, without those of its values that are held, by channel."""
     request = build(GetCheckpointRequest, **place._asdict())
     for channel, entry in held.items():
-        request.held_values.add(channel=channel, version=entry.version, hash=entry.hash)
+        request.held_values.add(channel=channel, version=entry.version, hash=entry.hash, encoding=entry.encoding)
     return _GET_CHECKPOINT.of(request)
 
 

@@ -9,6 +9,7 @@ Every rpc may also fail with:
   * UNAVAILABLE, reason DATABASE_UNAVAILABLE, DATABASE_READ_ONLY or SERVER_STOPPING, or without a reason when the server
     can't be reached: a write may or may not have been stored; send the same request again after a pause.
   * RESOURCE_EXHAUSTED, reason DATABASE_FULL: the database refused the write for want of space.
+  * DATA_LOSS, reason VALUE_DAMAGED, of those that read: a stored value is not what it was.
 
 Every write names its rows, so a request that is sent twice has the same effect as once.
 """

@@ -158,7 +158,7 @@ class CheckpointsServicer(object):
         Answers come as ops are done, in any order. Ops do not wait for each other, also those of one thread: who needs one to be
         stored before another sends both in a Commit, or waits for the answer.
 
-        When the stream ends with ops unanswered, they may or may not have been stored: send them again, on another stream or
+        Every op is answered, or the stream ends. When it ends with ops unanswered, they may or may not have been stored: send them again, on another stream or
         by their own rpc. The server reads no further while 1000 ops of a session are unanswered. A client that has sent all it
         has ends its side; then it gets the answers that are due, and OK.
 

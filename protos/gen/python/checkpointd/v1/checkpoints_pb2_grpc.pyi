@@ -9,6 +9,7 @@ Every rpc may also fail with:
   * UNAVAILABLE, reason DATABASE_UNAVAILABLE, DATABASE_READ_ONLY or SERVER_STOPPING, or without a reason when the server
     can't be reached: a write may or may not have been stored; send the same request again after a pause.
   * RESOURCE_EXHAUSTED, reason DATABASE_FULL: the database refused the write for want of space.
+  * DATA_LOSS, reason VALUE_DAMAGED, of those that read: a stored value is not what it was.
 
 Every write names its rows, so a request that is sent twice has the same effect as once.
 """
@@ -278,7 +279,7 @@ class CheckpointsStub(typing.Generic[_CheckpointsPutCheckpointType, _Checkpoints
     Answers come as ops are done, in any order. Ops do not wait for each other, also those of one thread: who needs one to be
     stored before another sends both in a Commit, or waits for the answer.
 
-    When the stream ends with ops unanswered, they may or may not have been stored: send them again, on another stream or
+    Every op is answered, or the stream ends. When it ends with ops unanswered, they may or may not have been stored: send them again, on another stream or
     by their own rpc. The server reads no further while 1000 ops of a session are unanswered. A client that has sent all it
     has ends its side; then it gets the answers that are due, and OK.
 
@@ -420,7 +421,7 @@ class CheckpointsServicer(metaclass=abc.ABCMeta):
         Answers come as ops are done, in any order. Ops do not wait for each other, also those of one thread: who needs one to be
         stored before another sends both in a Commit, or waits for the answer.
 
-        When the stream ends with ops unanswered, they may or may not have been stored: send them again, on another stream or
+        Every op is answered, or the stream ends. When it ends with ops unanswered, they may or may not have been stored: send them again, on another stream or
         by their own rpc. The server reads no further while 1000 ops of a session are unanswered. A client that has sent all it
         has ends its side; then it gets the answers that are due, and OK.
 

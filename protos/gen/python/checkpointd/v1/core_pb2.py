@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63heckpointd/v1/core.proto\x12\x0e\x63heckpointd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\'\n\x05Value\x12\x10\n\x08\x65ncoding\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"}\n\x0bValueChange\x12\x14\n\x0c\x62\x61se_version\x18\x01 \x01(\t\x12\x11\n\tbase_hash\x18\x02 \x01(\x06\x12\x10\n\x08\x65ncoding\x18\x03 \x01(\t\x12%\n\x06pieces\x18\x04 \x03(\x0b\x32\x15.checkpointd.v1.Piece\x12\x0c\n\x04hash\x18\x05 \x01(\x06\"8\n\x05Piece\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0e\n\x06length\x18\x02 \x01(\x04\x12\x0f\n\x07literal\x18\x03 \x01(\x0c\";\n\tHeldValue\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04hash\x18\x03 \x01(\x06\"\x94\x05\n\nCheckpoint\x12\n\n\x02id\x18\x01 \x01(\t\x12\t\n\x01v\x18\x02 \x01(\x05\x12\n\n\x02ts\x18\x03 \x01(\t\x12I\n\x10\x63hannel_versions\x18\x04 \x03(\x0b\x32/.checkpointd.v1.Checkpoint.ChannelVersionsEntry\x12\x43\n\rversions_seen\x18\x05 \x03(\x0b\x32,.checkpointd.v1.Checkpoint.VersionsSeenEntry\x12\x36\n\x10updated_channels\x18\x06 \x01(\x0b\x32\x1c.checkpointd.v1.ChannelNames\x12\x45\n\x0e\x63hannel_values\x18\x07 \x03(\x0b\x32-.checkpointd.v1.Checkpoint.ChannelValuesEntry\x12\x34\n\x05\x65xtra\x18\x08 \x03(\x0b\x32%.checkpointd.v1.Checkpoint.ExtraEntry\x1a\x36\n\x14\x43hannelVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aT\n\x11VersionsSeenEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12.\n\x05value\x18\x02 \x01(\x0b\x32\x1f.checkpointd.v1.ChannelVersions:\x02\x38\x01\x1aK\n\x12\x43hannelValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.checkpointd.v1.Value:\x02\x38\x01\x1a\x43\n\nExtraEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.checkpointd.v1.Value:\x02\x38\x01\"\x83\x01\n\x0f\x43hannelVersions\x12?\n\x08versions\x18\x01 \x03(\x0b\x32-.checkpointd.v1.ChannelVersions.VersionsEntry\x1a/\n\rVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x1d\n\x0c\x43hannelNames\x12\r\n\x05names\x18\x01 \x03(\t\"?\n\x08Metadata\x12\x0c\n\x04json\x18\x01 \x01(\t\x12%\n\x06native\x18\x02 \x01(\x0b\x32\x15.checkpointd.v1.Value\"K\n\x05Write\x12\x0b\n\x03idx\x18\x01 \x01(\x11\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12$\n\x05value\x18\x03 \x01(\x0b\x32\x15.checkpointd.v1.Value\"j\n\x0cPendingWrite\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x11\n\ttask_path\x18\x02 \x01(\t\x12$\n\x05write\x18\x03 \x01(\x0b\x32\x15.checkpointd.v1.Write\x12\x10\n\x08sequence\x18\x04 \x01(\x04\"\xaf\x02\n\x0f\x43heckpointTuple\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x15\n\rcheckpoint_ns\x18\x02 \x01(\t\x12.\n\ncheckpoint\x18\x03 \x01(\x0b\x32\x1a.checkpointd.v1.Checkpoint\x12*\n\x08metadata\x18\x04 \x01(\x0b\x32\x18.checkpointd.v1.Metadata\x12\x1c\n\x14parent_checkpoint_id\x18\x05 \x01(\t\x12\x34\n\x0epending_writes\x18\x06 \x03(\x0b\x32\x1c.checkpointd.v1.PendingWrite\x12\x10\n\x08sequence\x18\x07 \x01(\x04\x12\x30\n\x0c\x63ommitted_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x0cPrecondition\x12\x1a\n\rexpected_head\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x15\n\rfencing_token\x18\x02 \x01(\x04\x42\x10\n\x0e_expected_headB4\n\x12\x64\x65v.checkpointd.v1P\x01Z\x1c\x63heckpointd/v1;checkpointdv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63heckpointd/v1/core.proto\x12\x0e\x63heckpointd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\'\n\x05Value\x12\x10\n\x08\x65ncoding\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"}\n\x0bValueChange\x12\x14\n\x0c\x62\x61se_version\x18\x01 \x01(\t\x12\x11\n\tbase_hash\x18\x02 \x01(\x06\x12\x10\n\x08\x65ncoding\x18\x03 \x01(\t\x12%\n\x06pieces\x18\x04 \x03(\x0b\x32\x15.checkpointd.v1.Piece\x12\x0c\n\x04hash\x18\x05 \x01(\x06\"8\n\x05Piece\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0e\n\x06length\x18\x02 \x01(\x04\x12\x0f\n\x07literal\x18\x03 \x01(\x0c\"M\n\tHeldValue\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04hash\x18\x03 \x01(\x06\x12\x10\n\x08\x65ncoding\x18\x04 \x01(\t\"\x94\x05\n\nCheckpoint\x12\n\n\x02id\x18\x01 \x01(\t\x12\t\n\x01v\x18\x02 \x01(\x05\x12\n\n\x02ts\x18\x03 \x01(\t\x12I\n\x10\x63hannel_versions\x18\x04 \x03(\x0b\x32/.checkpointd.v1.Checkpoint.ChannelVersionsEntry\x12\x43\n\rversions_seen\x18\x05 \x03(\x0b\x32,.checkpointd.v1.Checkpoint.VersionsSeenEntry\x12\x36\n\x10updated_channels\x18\x06 \x01(\x0b\x32\x1c.checkpointd.v1.ChannelNames\x12\x45\n\x0e\x63hannel_values\x18\x07 \x03(\x0b\x32-.checkpointd.v1.Checkpoint.ChannelValuesEntry\x12\x34\n\x05\x65xtra\x18\x08 \x03(\x0b\x32%.checkpointd.v1.Checkpoint.ExtraEntry\x1a\x36\n\x14\x43hannelVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aT\n\x11VersionsSeenEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12.\n\x05value\x18\x02 \x01(\x0b\x32\x1f.checkpointd.v1.ChannelVersions:\x02\x38\x01\x1aK\n\x12\x43hannelValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.checkpointd.v1.Value:\x02\x38\x01\x1a\x43\n\nExtraEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.checkpointd.v1.Value:\x02\x38\x01\"\x83\x01\n\x0f\x43hannelVersions\x12?\n\x08versions\x18\x01 \x03(\x0b\x32-.checkpointd.v1.ChannelVersions.VersionsEntry\x1a/\n\rVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x1d\n\x0c\x43hannelNames\x12\r\n\x05names\x18\x01 \x03(\t\"?\n\x08Metadata\x12\x0c\n\x04json\x18\x01 \x01(\t\x12%\n\x06native\x18\x02 \x01(\x0b\x32\x15.checkpointd.v1.Value\"K\n\x05Write\x12\x0b\n\x03idx\x18\x01 \x01(\x11\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12$\n\x05value\x18\x03 \x01(\x0b\x32\x15.checkpointd.v1.Value\"j\n\x0cPendingWrite\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x11\n\ttask_path\x18\x02 \x01(\t\x12$\n\x05write\x18\x03 \x01(\x0b\x32\x15.checkpointd.v1.Write\x12\x10\n\x08sequence\x18\x04 \x01(\x04\"\xaf\x02\n\x0f\x43heckpointTuple\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x15\n\rcheckpoint_ns\x18\x02 \x01(\t\x12.\n\ncheckpoint\x18\x03 \x01(\x0b\x32\x1a.checkpointd.v1.Checkpoint\x12*\n\x08metadata\x18\x04 \x01(\x0b\x32\x18.checkpointd.v1.Metadata\x12\x1c\n\x14parent_checkpoint_id\x18\x05 \x01(\t\x12\x34\n\x0epending_writes\x18\x06 \x03(\x0b\x32\x1c.checkpointd.v1.PendingWrite\x12\x10\n\x08sequence\x18\x07 \x01(\x04\x12\x30\n\x0c\x63ommitted_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x0cPrecondition\x12\x1a\n\rexpected_head\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x15\n\rfencing_token\x18\x02 \x01(\x04\x42\x10\n\x0e_expected_headB4\n\x12\x64\x65v.checkpointd.v1P\x01Z\x1c\x63heckpointd/v1;checkpointdv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,31 +50,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PIECE']._serialized_start=246
   _globals['_PIECE']._serialized_end=302
   _globals['_HELDVALUE']._serialized_start=304
-  _globals['_HELDVALUE']._serialized_end=363
-  _globals['_CHECKPOINT']._serialized_start=366
-  _globals['_CHECKPOINT']._serialized_end=1026
-  _globals['_CHECKPOINT_CHANNELVERSIONSENTRY']._serialized_start=740
-  _globals['_CHECKPOINT_CHANNELVERSIONSENTRY']._serialized_end=794
-  _globals['_CHECKPOINT_VERSIONSSEENENTRY']._serialized_start=796
-  _globals['_CHECKPOINT_VERSIONSSEENENTRY']._serialized_end=880
-  _globals['_CHECKPOINT_CHANNELVALUESENTRY']._serialized_start=882
-  _globals['_CHECKPOINT_CHANNELVALUESENTRY']._serialized_end=957
-  _globals['_CHECKPOINT_EXTRAENTRY']._serialized_start=959
-  _globals['_CHECKPOINT_EXTRAENTRY']._serialized_end=1026
-  _globals['_CHANNELVERSIONS']._serialized_start=1029
-  _globals['_CHANNELVERSIONS']._serialized_end=1160
-  _globals['_CHANNELVERSIONS_VERSIONSENTRY']._serialized_start=1113
-  _globals['_CHANNELVERSIONS_VERSIONSENTRY']._serialized_end=1160
-  _globals['_CHANNELNAMES']._serialized_start=1162
-  _globals['_CHANNELNAMES']._serialized_end=1191
-  _globals['_METADATA']._serialized_start=1193
-  _globals['_METADATA']._serialized_end=1256
-  _globals['_WRITE']._serialized_start=1258
-  _globals['_WRITE']._serialized_end=1333
-  _globals['_PENDINGWRITE']._serialized_start=1335
-  _globals['_PENDINGWRITE']._serialized_end=1441
-  _globals['_CHECKPOINTTUPLE']._serialized_start=1444
-  _globals['_CHECKPOINTTUPLE']._serialized_end=1747
-  _globals['_PRECONDITION']._serialized_start=1749
-  _globals['_PRECONDITION']._serialized_end=1832
+  _globals['_HELDVALUE']._serialized_end=381
+  _globals['_CHECKPOINT']._serialized_start=384
+  _globals['_CHECKPOINT']._serialized_end=1044
+  _globals['_CHECKPOINT_CHANNELVERSIONSENTRY']._serialized_start=758
+  _globals['_CHECKPOINT_CHANNELVERSIONSENTRY']._serialized_end=812
+  _globals['_CHECKPOINT_VERSIONSSEENENTRY']._serialized_start=814
+  _globals['_CHECKPOINT_VERSIONSSEENENTRY']._serialized_end=898
+  _globals['_CHECKPOINT_CHANNELVALUESENTRY']._serialized_start=900
+  _globals['_CHECKPOINT_CHANNELVALUESENTRY']._serialized_end=975
+  _globals['_CHECKPOINT_EXTRAENTRY']._serialized_start=977
+  _globals['_CHECKPOINT_EXTRAENTRY']._serialized_end=1044
+  _globals['_CHANNELVERSIONS']._serialized_start=1047
+  _globals['_CHANNELVERSIONS']._serialized_end=1178
+  _globals['_CHANNELVERSIONS_VERSIONSENTRY']._serialized_start=1131
+  _globals['_CHANNELVERSIONS_VERSIONSENTRY']._serialized_end=1178
+  _globals['_CHANNELNAMES']._serialized_start=1180
+  _globals['_CHANNELNAMES']._serialized_end=1209
+  _globals['_METADATA']._serialized_start=1211
+  _globals['_METADATA']._serialized_end=1274
+  _globals['_WRITE']._serialized_start=1276
+  _globals['_WRITE']._serialized_end=1351
+  _globals['_PENDINGWRITE']._serialized_start=1353
+  _globals['_PENDINGWRITE']._serialized_end=1459
+  _globals['_CHECKPOINTTUPLE']._serialized_start=1462
+  _globals['_CHECKPOINTTUPLE']._serialized_end=1765
+  _globals['_PRECONDITION']._serialized_start=1767
+  _globals['_PRECONDITION']._serialized_end=1850
 # @@protoc_insertion_point(module_scope)

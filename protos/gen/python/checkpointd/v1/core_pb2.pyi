@@ -77,7 +77,7 @@ class ValueChange(google.protobuf.message.Message):
     """hash is the XXH64 (seed 0) of the new data."""
     @property
     def pieces(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Piece]:
-        """pieces give the new data. At most 1000; what they give together has at most 64 MiB."""
+        """pieces give the new data. At most 1000. What all changes of a request give together has at most 64 MiB."""
 
     def __init__(
         self,
@@ -126,20 +126,24 @@ class HeldValue(google.protobuf.message.Message):
     CHANNEL_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
     HASH_FIELD_NUMBER: builtins.int
+    ENCODING_FIELD_NUMBER: builtins.int
     channel: builtins.str
     """channel is its channel. 1 to 1024 bytes."""
     version: builtins.str
     """version is its version. 1 to 255 bytes."""
     hash: builtins.int
     """hash is the XXH64 (seed 0) of its data."""
+    encoding: builtins.str
+    """encoding is that of its data. 1 to 64 bytes."""
     def __init__(
         self,
         *,
         channel: builtins.str = ...,
         version: builtins.str = ...,
         hash: builtins.int = ...,
+        encoding: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["channel", b"channel", "hash", b"hash", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["channel", b"channel", "encoding", b"encoding", "hash", b"hash", "version", b"version"]) -> None: ...
 
 Global___HeldValue: typing_extensions.TypeAlias = HeldValue
 
