@@ -1,8 +1,15 @@
 """A database with rows of all kinds, for what reads all of it."""
 
-from checkpointd.engine import Engine
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from psycopg.conninfo import conninfo_to_dict
+
+from checkpointd.engine import Database, Engine
 from checkpointd.v1.threads_pb2 import CopyThreadRequest, PruneStrategy, PruneThreadsRequest
 from tests.messages import put_checkpoint, put_writes
+from tests.postgres import TestPostgres
 
 GROWING = "messages"
 """A channel whose values are stored as changes, but for the first one."""
@@ -18,7 +25,23 @@ def grown(number: int) -> bytes:
     )
 
 
-async def fill(engine: Engine) -> None:
+@contextmanager
+def filled_database(postgres: TestPostgres) -> Iterator[str]:
+    """The name of such a database, to be copied."""
+    url = postgres.create_database()
+    asyncio.run(_open_and_fill(url))
+    yield str(conninfo_to_dict(url)["dbname"])
+    postgres.drop_database(url)
+
+
+async def _open_and_fill(url: str) -> None:
+    engine = Engine(Database(url))
+    await engine.open()
+    await _fill(engine)
+    await engine.close()
+
+
+async def _fill(engine: Engine) -> None:
     """Threads of two tenants: `long`, its copy, `pruned`, with hidden checkpoints, and `plain`."""
     await _fill_long(engine, "a", "long")
     await engine.threads.copy_thread("a", CopyThreadRequest(source_thread_id="long", target_thread_id="copy"))

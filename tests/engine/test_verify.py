@@ -1,6 +1,5 @@
 """What verifying a database finds: nothing in a healthy one, and each thing that was damaged, at its place."""
 
-import asyncio
 from collections.abc import Iterator
 from math import log2
 from typing import Any
@@ -15,24 +14,14 @@ from checkpointd.engine.errors import ValueDamaged
 from checkpointd.engine.value_trees import order
 from checkpointd.engine.verify import Counts, Fault, Verification, connect
 from checkpointd.v1.checkpoints_pb2 import GetChannelHistoryRequest, GetCheckpointRequest, ListCheckpointsRequest
-from tests.engine.stored_kinds import GROWING, IN_ROOT, VERSIONS, fill
+from tests.engine.stored_kinds import GROWING, IN_ROOT, VERSIONS, filled_database
 from tests.postgres import TestPostgres
 
 
 @pytest.fixture(scope="module")
 def filled(postgres: TestPostgres) -> Iterator[str]:
-    """The name of a database with rows of all kinds, to be copied."""
-    url = postgres.create_database()
-    asyncio.run(_fill(url))
-    yield str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
-    postgres.drop_database(url)
-
-
-async def _fill(url: str) -> None:
-    engine = Engine(Database(url))
-    await engine.open()
-    await fill(engine)
-    await engine.close()
+    with filled_database(postgres) as name:
+        yield name
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """`checkpointd verify`: what it says of a database, and that it only looks."""
 
-import asyncio
 import json
 import os
 import pty
@@ -15,8 +14,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from checkpointd.engine import Database, Engine
-from tests.engine.stored_kinds import GROWING, VERSIONS, fill
+from tests.engine.stored_kinds import GROWING, VERSIONS, filled_database
 from tests.messages import put_checkpoint
 from tests.postgres import TestPostgres
 from tests.server.command import run
@@ -28,18 +26,8 @@ _FLIP = "UPDATE checkpointd.channel_values SET data = set_byte(data, 0, 1) WHERE
 
 @pytest.fixture(scope="module")
 def filled(postgres: TestPostgres) -> Iterator[str]:
-    """The name of a database with rows of all kinds, to be copied."""
-    url = postgres.create_database()
-    asyncio.run(_fill(url))
-    yield str(conninfo_to_dict(url)["dbname"])
-    postgres.drop_database(url)
-
-
-async def _fill(url: str) -> None:
-    engine = Engine(Database(url))
-    await engine.open()
-    await fill(engine)
-    await engine.close()
+    with filled_database(postgres) as name:
+        yield name
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ INT2 = Struct("!h").pack
 INT4 = Struct("!i").pack
 INT8 = Struct("!q").pack
 UINT8 = Struct("!Q").pack
-_NULL = INT4(-1)
 _ARRAY_HEADER = Struct("!iiIii").pack
 _CELL_HEADER = Struct("!Ii").pack
 _NULL_CELL = Struct("!Ii").pack
