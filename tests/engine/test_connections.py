@@ -83,10 +83,12 @@ async def test_one_that_was_left_in_the_middle_of_a_statement_is_given_up(databa
 
 
 async def test_who_gives_up_waiting_does_not_hold_up_who_comes_after(engine: Engine) -> None:
-    request = put_checkpoint("t", "2")
-    request.precondition.expected_head = "1"
     await engine.checkpoints.put_checkpoint(TENANT, put_checkpoint("t", "1"))
-    waiting = [asyncio.create_task(engine.checkpoints.put_checkpoint(TENANT, each)) for each in (request, request)]
+    waiting = []
+    for _ in range(2):
+        request = put_checkpoint("t", "2")
+        request.precondition.expected_head = "1"
+        waiting.append(engine.checkpoints.put_checkpoint(TENANT, request))
     await asyncio.sleep(0)
     for each in waiting:
         each.cancel()
@@ -107,7 +109,7 @@ def test_one_whose_end_leaves_a_statement_unread_is_noticed() -> None:
             ).fetchall()
         for (pid,) in others:
             os.kill(pid, signal.SIGSTOP)
-        putting = asyncio.create_task(engine.checkpoints.put_checkpoint(TENANT, put_checkpoint("t", "2")))
+        putting = engine.checkpoints.put_checkpoint(TENANT, put_checkpoint("t", "2"))
         await asyncio.sleep(0.1)
         for (pid,) in others:
             os.kill(pid, signal.SIGKILL)

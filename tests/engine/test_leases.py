@@ -88,7 +88,7 @@ async def test_a_write_waits_for_who_takes_over(
     token = await _acquire(engine, "a")
     async with await psycopg.AsyncConnection.connect(database_url) as taker:
         await taker.execute("UPDATE checkpointd.leases SET token = token + 1, holder = 'b'")
-        writing = asyncio.create_task(engine.checkpoints.commit(TENANT, _commit("c1", token)))
+        writing = engine.checkpoints.commit(TENANT, _commit("c1", token))
         await _waits_for_a_lock(connection)
         assert not writing.done()
         await taker.commit()
@@ -106,7 +106,7 @@ async def test_a_lease_that_ends_while_a_write_waits_for_its_turn(
     await engine.checkpoints.commit(TENANT, _commit("c1", token))
     async with await psycopg.AsyncConnection.connect(database_url) as before:
         await before.execute("SELECT FROM checkpointd.threads FOR UPDATE")
-        writing = asyncio.create_task(engine.checkpoints.commit(TENANT, _commit("c2", token)))
+        writing = engine.checkpoints.commit(TENANT, _commit("c2", token))
         await _waits_for_a_lock(connection)
         await connection.execute("UPDATE checkpointd.leases SET expires_at = clock_timestamp()")
         await before.commit()

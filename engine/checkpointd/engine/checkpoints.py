@@ -1,11 +1,14 @@
 """Putting, getting and listing checkpoints: the service `Checkpoints` of the contract, without the wire."""
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from asyncio import Future
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TypeVar
 
 from checkpointd.engine import validate, values
-from checkpointd.engine.batch import Op, prepare
-from checkpointd.engine.committer import Committer
+from checkpointd.engine.batch import Commit, Op, prepare
+from checkpointd.engine.committer import Committer, Stored
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import BaseGone, CheckpointNotFound, InvalidField, ValueDamaged
 from checkpointd.engine.graph_at import checkpoint_key
@@ -31,26 +34,35 @@ from checkpointd.v1.checkpoints_pb2 import (
 
 _log = logging.getLogger(__name__)
 
+Response = TypeVar("Response")
+
 _Write = PutCheckpointRequest | PutWritesRequest | CommitRequest
 
 
 class Checkpoints:
-    """The rpcs of the service, each as a method that takes the tenant and the request. Requests are consumed."""
+    """The rpcs of the service, each as a method that takes the tenant and the request. Requests are consumed.
+
+    Those that write return their answer as a future: there is a commit for each, and a task for each would cost as much
+    as what it does.
+    """
 
     def __init__(self, database: Database, committer: Committer, value_cache: int) -> None:
         self._reads = Reads(database)
         self._committer = committer
         self._memory = values.Memory(value_cache)
 
-    async def put_checkpoint(self, tenant: str, request: PutCheckpointRequest) -> PutCheckpointResponse:
-        (sequence,) = await self._commit(tenant, request, [request.put])
-        return PutCheckpointResponse(sequence=sequence, takes_changes=True)
+    def put_checkpoint(self, tenant: str, request: PutCheckpointRequest) -> Future[PutCheckpointResponse]:
+        return self._commit(
+            tenant,
+            request,
+            [request.put],
+            lambda sequences: PutCheckpointResponse(sequence=sequences[0], takes_changes=True),
+        )
 
-    async def put_writes(self, tenant: str, request: PutWritesRequest) -> PutWritesResponse:
-        await self._commit(tenant, request, [request.put])
-        return PutWritesResponse()
+    def put_writes(self, tenant: str, request: PutWritesRequest) -> Future[PutWritesResponse]:
+        return self._commit(tenant, request, [request.put], lambda _: PutWritesResponse())
 
-    async def commit(self, tenant: str, request: CommitRequest) -> CommitResponse:
+    def commit(self, tenant: str, request: CommitRequest) -> Future[CommitResponse]:
         ops: list[Op] = []
         if not 1 <= len(request.ops) <= validate.MAX_ITEMS:
             raise InvalidField("ops", f"has {len(request.ops)} entries; give it 1 to {validate.MAX_ITEMS}")
@@ -62,25 +74,61 @@ class Checkpoints:
                     ops.append(op.put_writes)
                 case _:
                     raise InvalidField(f"ops[{number}]", "is empty or of a kind that this server does not know")
-        return CommitResponse(checkpoint_sequences=await self._commit(tenant, request, ops))
+        return self._commit(tenant, request, ops, lambda sequences: CommitResponse(checkpoint_sequences=sequences))
 
-    async def _commit(self, tenant: str, request: _Write, ops: Sequence[Op]) -> list[int]:
+    def _commit(
+        self, tenant: str, request: _Write, ops: Sequence[Op], respond: Callable[[list[int]], Response]
+    ) -> Future[Response]:
+        """Store ops, and respond with the sequences of their checkpoints. Raises what can be refused at once."""
         changed = [op for op in ops if isinstance(op, CheckpointPut) and op.channel_changes]
         if changed:
-            await self._make_whole(tenant, request.thread_id, changed)
+            return asyncio.ensure_future(self._commit_changed(tenant, request, ops, changed, respond))
+        commit, planned = self._plan(tenant, request, ops)
+        if commit.epoch is not None:
+            return asyncio.ensure_future(self._commit_linked(commit, planned, respond))
+        return self._store(commit, planned, respond)
+
+    async def _commit_changed(
+        self,
+        tenant: str,
+        request: _Write,
+        ops: Sequence[Op],
+        changed: Sequence[CheckpointPut],
+        respond: Callable[[list[int]], Response],
+    ) -> Response:
+        """Store ops with values that are said by their changes."""
+        await self._make_whole(tenant, request.thread_id, changed)
+        commit, planned = self._plan(tenant, request, ops)
+        return await self._commit_linked(commit, planned, respond)
+
+    async def _commit_linked(
+        self, commit: Commit, planned: values.Planned, respond: Callable[[list[int]], Response]
+    ) -> Response:
+        """Store values as changes, or whole where their bases may be gone."""
+        try:
+            return await self._store(commit, planned, respond)
+        except BaseGone:
+            self._memory.forget_thread(commit.tenant, commit.thread_id)
+            return await self._store(commit, values.store_whole(commit), respond)
+
+    def _plan(self, tenant: str, request: _Write, ops: Sequence[Op]) -> tuple[Commit, values.Planned]:
         precondition = request.precondition if request.HasField("precondition") else None
         commit = prepare(tenant, request.thread_id, ops, precondition)
+        return commit, values.plan(self._memory, commit)
+
+    def _store(
+        self, commit: Commit, planned: values.Planned, respond: Callable[[list[int]], Response]
+    ) -> Future[Response]:
         if commit.ops == 0 and commit.condition is None:
-            return []
-        planned = values.plan(self._memory, commit)
-        try:
-            stored = await self._committer.commit(commit)
-        except BaseGone:
-            self._memory.forget_thread(tenant, request.thread_id)
-            planned = values.store_whole(commit)
-            stored = await self._committer.commit(commit)
-        values.remember(self._memory, commit, planned, stored)
-        return [stored.sequences.get(key, 0) for key in commit.checkpoint_keys()]
+            nothing: Future[Response] = asyncio.get_running_loop().create_future()
+            nothing.set_result(respond([]))
+            return nothing
+
+        def read(stored: Stored) -> Response:
+            values.remember(self._memory, commit, planned, stored)
+            return respond([stored.sequences.get(key, 0) for key in commit.checkpoint_keys()])
+
+        return self._committer.commit(commit, read)
 
     async def _make_whole(self, tenant: str, thread_id: str, puts: Sequence[CheckpointPut]) -> None:
         """Put whole values in the place of changes."""

@@ -6,10 +6,12 @@ batch. So a busy server makes few large transactions, and an idle one commits ea
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
 
+import psycopg
 from psycopg import AsyncConnection
 
 from checkpointd.engine.arrays import ConditionRows, Rows
@@ -27,6 +29,8 @@ from checkpointd.engine.errors import (
 from checkpointd.engine.held import HeldConnection
 from checkpointd.engine.prepared import Cells, ServingConnection
 from checkpointd.engine.sql import STATEMENTS
+
+Answer = TypeVar("Answer")
 
 # A batch ends at whichever comes first. The bytes bound what is copied at once and how long a small op waits for large
 # ones; a single commit above it goes alone.
@@ -52,69 +56,132 @@ class Committer:
     def __init__(self, database: Database) -> None:
         self._lanes = [_Lane(database) for _ in range(database.write_connections)]
 
-    async def commit(self, commit: Commit) -> Stored:
-        """Store a commit and return what its batch has stored. A checkpoint that has no sequence then was stored before
-        and is hidden since.
+    def commit(self, commit: Commit, read: Callable[[Stored], Answer]) -> asyncio.Future[Answer]:
+        """Store a commit. The answer is what `read` makes of what its batch has stored, once that is durable. A
+        checkpoint that has no sequence then was stored before and is hidden since.
 
-        A caller that is cancelled while waiting may or may not have been stored.
+        A caller that cancels the answer while it waits may or may not have been stored.
 
-        Raises:
+        Raises, mostly in the answer:
             EngineError: it was refused, and nothing of it is stored, or the database broke off and that is not known.
         """
         lane = self._lanes[crc32(f"{commit.tenant}\0{commit.thread_id}".encode()) % len(self._lanes)]
-        return await lane.put(commit)
+        return lane.put(commit, read)
 
     async def close(self) -> None:
         """Wait until everything taken has been answered, then stop."""
         await asyncio.gather(*(lane.close() for lane in self._lanes))
 
 
+class _Waiting(NamedTuple):
+    """A commit, and who waits for it."""
+
+    commit: Commit
+    read: Callable[[Stored], Any]
+    answer: asyncio.Future[Any]
+
+    def tell(self, stored: Stored) -> None:
+        if self.answer.done():
+            return
+        try:
+            if (refused := stored.refusals.get((self.commit.tenant, self.commit.thread_id))) is None:
+                self.answer.set_result(self.read(stored))
+            else:
+                self.answer.set_exception(refused)
+        except Exception as fault:  # of `read`'s, which must not end the lane
+            self.answer.set_exception(fault)
+
+
 class _Lane:
+    """One batch after the other. As long as all goes well there is no task that would have to be woken: a batch is sent
+    in the step of the loop after the one in which its first commit came, and answered in the one in which PostgreSQL's
+    answer comes. A task sees to what has to be waited for: a connection, a condition, trouble."""
+
     def __init__(self, database: Database) -> None:
         self._held = HeldConnection(database)
-        self._waiting: deque[tuple[Commit, asyncio.Future[Stored]]] = deque()
-        self._idle: asyncio.Future[None] | None = None  # done when there is something to do again
-        self._closing = False
-        self._task = asyncio.create_task(self._run())
+        self._waiting: deque[_Waiting] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._busy = False
+        self._task: asyncio.Task[None] | None = None
+        self._closed: asyncio.Future[None] | None = None
 
-    def put(self, commit: Commit) -> asyncio.Future[Stored]:
-        if self._task.done():
+    def put(self, commit: Commit, read: Callable[[Stored], Answer]) -> asyncio.Future[Answer]:
+        if self._closed is not None and not self._busy:
             raise DatabaseUnavailable
-        answer: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
-        self._waiting.append((commit, answer))
-        self._wake()
+        answer: asyncio.Future[Answer] = self._loop.create_future()
+        self._waiting.append(_Waiting(commit, read, answer))
+        if not self._busy:
+            self._busy = True
+            self._loop.call_soon(self._next)  # not at once: what comes in the same step goes along
         return answer
 
     async def close(self) -> None:
-        self._closing = True
-        self._wake()
-        await self._task
+        self._closed = self._loop.create_future()
+        if self._busy:
+            await self._closed
+        await self._held.give_back()
 
-    def _wake(self) -> None:
-        if self._idle is not None and not self._idle.done():
-            self._idle.set_result(None)
+    def _next(self) -> None:
+        """Begin with the next batch, if there is one."""
+        batch = self._take()
+        if not batch:
+            self._busy = False
+            if self._closed is not None and not self._closed.done():
+                self._closed.set_result(None)
+        elif not self._send(batch):
+            self._task = self._loop.create_task(self._store_and_go_on(batch))
 
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            while True:
-                if batch := self._take():
-                    await self._store(batch)
-                elif self._closing:
-                    return
+    def _send(self, waiting: list[_Waiting]) -> bool:
+        """Send a batch without waiting for anything. False, and nothing is done, if that can't be."""
+        connection = self._held.at_hand()
+        if connection is None or any(one.commit.condition is not None for one in waiting):
+            return False
+
+        def done(rows: list[Cells], error: Exception | None) -> None:
+            if error is None and not connection.spent:
+                try:
+                    stored = _told(batch, rows)
+                except Exception as fault:
+                    error = fault
                 else:
-                    self._idle = loop.create_future()
-                    await self._idle
-        finally:
-            await self._held.give_back()
+                    self._tell(waiting, stored)
+                    self._next()
+                    return
+            self._task = self._loop.create_task(self._see_to(waiting, batch, rows, error))
 
-    def _take(self) -> list[tuple[Commit, asyncio.Future[Stored]]]:
-        batch: list[tuple[Commit, asyncio.Future[Stored]]] = []
+        try:
+            batch = Batch([one.commit for one in waiting])
+            return connection.start(batch.statement(), batch.parameters(), done)
+        except Exception:
+            return False  # the way with a task comes to the same and answers with it
+
+    def _tell(self, waiting: list[_Waiting], stored: Stored) -> None:
+        for one in waiting:
+            one.tell(stored)
+
+    async def _see_to(self, waiting: list[_Waiting], batch: Batch, rows: list[Cells], error: Exception | None) -> None:
+        """See to what is left to do after a batch, which is stored unless there is an error."""
+        if error is None:
+            await self._held.give_back_spent()
+            self._tell(waiting, _told(batch, rows))
+            self._next()
+        elif isinstance(error, psycopg.errors.InvalidSqlStatementName):
+            await self._store_and_go_on(waiting)  # it is prepared again there
+        else:
+            await self._failed(waiting, error)
+            self._next()
+
+    async def _store_and_go_on(self, waiting: list[_Waiting]) -> None:
+        await self._store(waiting)
+        self._next()
+
+    def _take(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
         size = 0
         conditions: dict[tuple[str, str], bool] = {}  # by thread: whether its commit has one
         epochs: dict[tuple[str, str], int] = {}
         while self._waiting and len(batch) < _MAX_COMMITS:
-            commit, answer = self._waiting[0]
+            commit, _, answer = self._waiting[0]
             if answer.cancelled():
                 self._waiting.popleft()
                 continue
@@ -132,32 +199,29 @@ class _Lane:
             size += commit.size
         return batch
 
-    async def _store(self, batch: list[tuple[Commit, asyncio.Future[Stored]]]) -> None:
-        """Store a batch and answer its callers. One commit that the database refuses does not fail its neighbours: a
-        refused batch is stored in halves, unless the database itself is the trouble."""
+    async def _store(self, waiting: list[_Waiting]) -> None:
+        """Store a batch and answer its callers."""
         try:
-            stored = await store(await self._held.get(), [commit for commit, _ in batch])
+            stored = await store(await self._held.get(), [one.commit for one in waiting])
         except Exception as error:
-            refusal = await self._held.give_back(error) or error
+            await self._failed(waiting, error)
         else:
             await self._held.give_back_spent()
-            for commit, answer in batch:
-                if answer.done():
-                    continue
-                if (refused := stored.refusals.get((commit.tenant, commit.thread_id))) is None:
-                    answer.set_result(stored)
-                else:
-                    answer.set_exception(refused)
+            self._tell(waiting, stored)
+
+    async def _failed(self, waiting: list[_Waiting], error: Exception) -> None:
+        """One commit that the database refuses does not fail its neighbours: a refused batch is stored in halves,
+        unless the database itself is the trouble."""
+        refusal = await self._held.give_back(error) or error
+        if len(waiting) > 1 and not isinstance(refusal, (DatabaseUnavailable, DatabaseReadOnly, DatabaseFull)):
+            middle = len(waiting) // 2
+            await self._store(waiting[:middle])
+            await self._store(waiting[middle:])
             return
-        if len(batch) > 1 and not isinstance(refusal, (DatabaseUnavailable, DatabaseReadOnly, DatabaseFull)):
-            middle = len(batch) // 2
-            await self._store(batch[:middle])
-            await self._store(batch[middle:])
-            return
-        for _, answer in batch:
-            if not answer.done():
+        for one in waiting:
+            if not one.answer.done():
                 # Each caller gets an exception of its own: one object raised in many tasks mixes their tracebacks.
-                answer.set_exception(_copy(refusal))
+                one.answer.set_exception(_copy(refusal))
 
 
 async def store(connection: ServingConnection, commits: list[Commit]) -> Stored:
@@ -165,12 +229,9 @@ async def store(connection: ServingConnection, commits: list[Commit]) -> Stored:
     other."""
     batch = Batch(commits)
     conditions = batch.conditions()
-    stored = Stored()
     if not conditions.count:
-        for row in await connection.run(batch.statement(), batch.parameters()):
-            kind, number, checkpoint_ns, name, version, count = _read(row)
-            _tell(stored, batch, number, kind, checkpoint_ns, name, version, count)
-        return stored
+        return _told(batch, await connection.run(batch.statement(), batch.parameters()))
+    stored = Stored()
     by_thread = {(one.tenant, one.thread_id): one for one in commits}
     for kind, number, checkpoint_ns, name, version, count, holder in await _checked(connection, batch, conditions):
         thread = batch.thread(number)
@@ -194,6 +255,15 @@ async def _checked(connection: ServingConnection, batch: Batch, conditions: Cond
         await cursor.execute(STATEMENTS["commit_checked"].encode(), parameters, prepare=True)
         await connection.execute(STATEMENTS["forget_empty"].encode(), parameters, prepare=True)
         return list(await cursor.fetchall())
+
+
+def _told(batch: Batch, rows: list[Cells]) -> Stored:
+    """What a batch without conditions has stored."""
+    stored = Stored()
+    for row in rows:
+        kind, number, checkpoint_ns, name, version, count = _read(row)
+        _tell(stored, batch, number, kind, checkpoint_ns, name, version, count)
+    return stored
 
 
 def _tell(

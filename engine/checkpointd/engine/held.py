@@ -21,6 +21,13 @@ class HeldConnection:
         self._connection: ServingConnection | None = None
         self._uses = 0
 
+    def at_hand(self) -> ServingConnection | None:
+        """The connection, if it can be used without anything to be waited for."""
+        if self._connection is None or self._connection.closed or self._uses >= _MOST_USES:
+            return None
+        self._uses += 1
+        return self._connection
+
     async def get(self) -> ServingConnection:
         """The connection.
 

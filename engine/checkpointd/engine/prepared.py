@@ -6,7 +6,7 @@ once a connection, sent, waited for, and its few rows read. Through the driver's
 
 import asyncio
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import psycopg
@@ -24,9 +24,20 @@ _MOST_KEPT = 8 << 20
 
 Cells = tuple[bytes | None, ...]
 
+Done = Callable[[list[Cells], psycopg.Error | None], None]
+"""Told what a statement returned, or what went wrong."""
+
 # Seconds between looks at a socket of which the loop says nothing. uvloop stops watching one, and does not tell, when
 # it is in error: when PostgreSQL was ended with a statement unread.
 _LOOK = 0.2
+
+
+_ResultDone = Callable[[PGresult | None, psycopg.Error | None], None]
+
+
+def _rows(result: PGresult) -> list[Cells]:
+    columns = range(result.nfields)
+    return [tuple([result.get_value(row, column) for column in columns]) for row in range(result.ntuples)]
 
 
 class _Prepared(NamedTuple):
@@ -54,7 +65,7 @@ class ServingConnection(AsyncConnection):
         self._oids = oids
         self._prepared_here: dict[str, _Prepared] = {}
         self._results: list[PGresult] = []
-        self._answer: asyncio.Future[list[PGresult]] | None = None
+        self._done: _ResultDone | None = None  # of the statement that is under way
 
     def carries(self, size: int) -> None:
         """Told of bytes that go through it. libpq's buffers never shrink: after large ones it has to be replaced."""
@@ -78,61 +89,110 @@ class ServingConnection(AsyncConnection):
             self._prepared_here.clear()
             return await self._run(statement, parameters)
 
+    def start(self, statement: str, parameters: dict[str, Rows], done: Done) -> bool:
+        """As `run`, for who is called back instead of waiting, in the step of the loop in which the answer comes.
+
+        Returns False, and has done nothing, when the statement is not prepared or the connection not idle: then `run`
+        is to be called, or will tell what is wrong. Raises psycopg.Error when it can't be sent.
+        """
+        prepared = self._prepared_here.get(statement)
+        if prepared is None or self._done is not None or self.pgconn.transaction_status != TransactionStatus.IDLE:
+            return False
+
+        def received(result: PGresult | None, error: psycopg.Error | None) -> None:
+            done([] if result is None else _rows(result), error)
+
+        self._send(prepared, parameters, received)
+        return True
+
     async def _run(self, statement: str, parameters: dict[str, Rows]) -> list[Cells]:
         prepared = self._prepared_here.get(statement) or await self._prepare(statement, parameters)
+        return _rows(await self._result(lambda received: self._send(prepared, parameters, received)))
+
+    def _send(self, prepared: _Prepared, parameters: dict[str, Rows], received: _ResultDone) -> None:
         packed = [parameters[name].packed(element) for name, element in prepared.parameters]
         self.carries(sum(map(len, packed)))
         self.pgconn.send_query_prepared(prepared.name, packed, prepared.formats, Format.BINARY)
-        result = await self._result()
-        columns = range(result.nfields)
-        return [tuple([result.get_value(row, column) for column in columns]) for row in range(result.ntuples)]
+        self._expect(received)
 
     async def _prepare(self, statement: str, parameters: dict[str, Rows]) -> _Prepared:
         names = list(dict.fromkeys(_PARAMETER.findall(STATEMENTS[statement])))
         text = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", STATEMENTS[statement])
         oids = [self._oids[type(parameters[name])] for name in names]
-        self.pgconn.send_prepare(statement.encode(), text.encode(), [array for _, array in oids])
-        await self._result()
+
+        def send(received: _ResultDone) -> None:
+            self.pgconn.send_prepare(statement.encode(), text.encode(), [array for _, array in oids])
+            self._expect(received)
+
+        await self._result(send)
         elements = [(name, element) for name, (element, _) in zip(names, oids, strict=True)]
         prepared = _Prepared(statement.encode(), elements, [Format.BINARY] * len(names))
         self._prepared_here[statement] = prepared
         return prepared
 
-    async def _result(self) -> PGresult:
-        """The result of what was sent."""
-        loop = asyncio.get_running_loop()
+    async def _result(self, send: Callable[[_ResultDone], None]) -> PGresult:
+        """The result of what is sent."""
+        answer: asyncio.Future[PGresult] = asyncio.get_running_loop().create_future()
+
+        def received(result: PGresult | None, error: psycopg.Error | None) -> None:
+            if answer.done():  # its caller has gone
+                return
+            if result is not None:
+                answer.set_result(result)
+            else:
+                answer.set_exception(error or psycopg.OperationalError("the connection is lost"))
+
+        send(received)
+        return await answer
+
+    def _expect(self, received: _ResultDone) -> None:
+        """Listen for the result of what was sent to libpq just now."""
         self._results = []
-        self._answer = answer = loop.create_future()
+        self._done = received
         if self._listened is None:
+            loop = asyncio.get_running_loop()
             self._listened = self.pgconn.socket
             loop.add_reader(self._listened, self._readable)
             self._looking = loop.call_later(_LOOK, self._look)
-        if self.pgconn.flush() != 0:  # more than the socket takes at once
-            loop.add_writer(self._listened, self._writable)
-        results: list[PGresult] = await answer
-        result = results[0]
-        if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
-            raise psycopg.errors.error_from_result(result)
-        return result
+        try:
+            if self.pgconn.flush() != 0:  # more than the socket takes at once
+                asyncio.get_running_loop().add_writer(self._listened, self._writable)
+        except psycopg.Error:
+            self._done = None
+            raise
 
     def _readable(self) -> None:
-        answer, pgconn = self._answer, self.pgconn
         try:
-            pgconn.consume_input()
-            if answer is None or answer.done():  # a notice to an idle connection, or one whose caller has gone
-                return
-            while not pgconn.is_busy():
-                result = pgconn.get_result()
-                if result is not None:
-                    self._results.append(result)
-                    continue
-                if not self._results:
-                    raise psycopg.OperationalError("the connection is lost")
-                self._answer = None
-                answer.set_result(self._results)
-                return
+            result = self._read()
         except psycopg.Error as error:
             self._failed(error)
+        else:
+            if result is not None:
+                self._received(result)
+
+    def _read(self) -> PGresult | None:
+        """Take what has come; the result when it is whole."""
+        pgconn = self.pgconn
+        pgconn.consume_input()
+        if self._done is None:  # a notice to an idle connection
+            return None
+        while not pgconn.is_busy():
+            result = pgconn.get_result()
+            if result is not None:
+                self._results.append(result)
+            elif self._results:
+                return self._results[0]
+            else:
+                raise psycopg.OperationalError("the connection is lost")
+        return None
+
+    def _received(self, result: PGresult) -> None:
+        done, self._done, self._results = self._done, None, []
+        assert done is not None
+        if result.status in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+            done(result, None)
+        else:
+            done(None, psycopg.errors.error_from_result(result))
 
     def _look(self) -> None:
         self._looking = asyncio.get_running_loop().call_later(_LOOK, self._look)
@@ -147,9 +207,9 @@ class ServingConnection(AsyncConnection):
 
     def _failed(self, error: psycopg.Error) -> None:
         self._unlisten()
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
-        self._answer = None
+        done, self._done = self._done, None
+        if done is not None:
+            done(None, error)
 
     def _unlisten(self) -> None:
         if self._listened is not None:
