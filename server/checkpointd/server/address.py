@@ -15,6 +15,14 @@ def taken(address: str) -> ListenError:
     return ListenError(f"can't listen on {address}: is another server running there? Stop it, or {HINT}")
 
 
+def session_port_taken(host: str, port: int) -> ListenError:
+    """The error for a session port that can't be had."""
+    return ListenError(
+        f"can't listen on {host}:{port} for sessions: is another server running there? "
+        "Choose another --session-port (CHECKPOINTD_SESSION_PORT): 0 takes a free one, none has none"
+    )
+
+
 def check(address: str) -> None:
     """Look whether HOST:PORT can be listened on, and leave it free. Blocks while a name is looked up.
 

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 from checkpointd.engine import Engine
 from checkpointd.server.guard import Context
-from checkpointd.server.sessions import Session
+from checkpointd.server.session_socket import SessionSockets
+from checkpointd.server.session_stream import SessionStream
 from checkpointd.server.tenancy import tenant_of
 from checkpointd.v1 import checkpoints_pb2 as messages
 from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsServicer
@@ -13,9 +14,10 @@ from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsServicer
 class CheckpointsHandlers(CheckpointsServicer):
     """Each takes the tenant from the call and hands the request to the engine; the guard does the rest."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, sockets: SessionSockets) -> None:
         self._engine = engine
         self._checkpoints = engine.checkpoints
+        self._sockets = sockets
 
     async def PutCheckpoint(
         self, request: messages.PutCheckpointRequest, context: Context
@@ -47,4 +49,6 @@ class CheckpointsHandlers(CheckpointsServicer):
     async def Session(  # type: ignore[override]  # the guard hands over requests, and answers are written as they are ready
         self, requests: AsyncIterator[messages.SessionRequest], context: Context
     ) -> None:
-        await Session(self._engine, context).run(requests)
+        stream = SessionStream(self._engine, context)
+        await context.send_initial_metadata(self._sockets.offer(tenant_of(context)))
+        await stream.run(requests)

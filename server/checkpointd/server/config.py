@@ -21,6 +21,7 @@ class Config:
     """The settings of `checkpointd serve`."""
 
     listen: str
+    session_port: int | None  # None: sessions are carried by gRPC only
     data_dir: Path
     database_url: str | None  # None: an embedded PostgreSQL in data_dir; "": what libpq's variables say
     max_message_size: int  # bytes
@@ -42,6 +43,13 @@ def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str])
     """Add the options to a parser. Each takes its default from CHECKPOINTD_ and its name, in capitals with _ for -."""
     option = _adder(parser, environment)
     option("listen", "127.0.0.1:50051", "HOST:PORT", "where to listen; port 0 takes a free one.")
+    option(
+        "session-port",
+        "0",
+        "PORT",
+        "where clients' sessions are carried without gRPC, which is faster: a port beside that of --listen, which "
+        "clients are told of, and do without if they can't reach it; 0 takes a free one, none has none.",
+    )
     add_database_options(parser, environment)
     option(
         "max-message-size",
@@ -128,6 +136,7 @@ def from_options(options: argparse.Namespace, arguments: Sequence[str], environm
         )
     return Config(
         listen=options.listen,
+        session_port=_session_port(named("session-port"), options.session_port),
         data_dir=data_dir,
         database_url=database_url,
         max_message_size=_size(named("max-message-size"), options.max_message_size, 1, 256 * MIB),
@@ -197,6 +206,14 @@ def _number(name: str, text: str, least: float, most: float, *, whole: bool = Fa
         kind = "whole number" if whole else "number"
         raise ValueError(f"{name} is {text!r}; give a {kind} from {least:g} to {most:g}") from None
     return value
+
+
+def _session_port(name: str, text: str) -> int | None:
+    if text == "none":
+        return None
+    if not (text.isascii() and text.isdecimal() and int(text) < 65536):
+        raise ValueError(f"{name} is {text!r}; give a port, 0 for a free one, or none")
+    return int(text)
 
 
 def _size(name: str, text: str, least: int, most: int) -> int:

@@ -9,12 +9,13 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from checkpointd.engine import Engine
-from checkpointd.server.address import taken
+from checkpointd.server.address import session_port_taken, taken
 from checkpointd.server.checkpoints import CheckpointsHandlers
 from checkpointd.server.config import Config
 from checkpointd.server.guard import Guard
 from checkpointd.server.health_service import HealthService
 from checkpointd.server.leases import LeasesHandlers
+from checkpointd.server.session_socket import SessionSockets
 from checkpointd.server.states import StatesHandlers
 from checkpointd.server.threads import ThreadsHandlers
 from checkpointd.v1 import checkpoints_pb2, leases_pb2, states_pb2, threads_pb2
@@ -69,6 +70,7 @@ class Endpoint:
         self._engine = engine
         self._guard = Guard(config.max_message_size)
         self._health = HealthService(("", *_SERVICES))
+        self._sockets = SessionSockets(engine, config.max_message_size)
         # Kept and left alone: they close their port and answer the calls under way by themselves, and grpcio does not
         # take it well when they are stopped once more.
         self._given_up: list[grpc.aio.Server] = []
@@ -80,9 +82,15 @@ class Endpoint:
             ListenError: the address can't be had.
         """
         host, _, _ = self._config.listen.rpartition(":")
+        if self._config.session_port is not None:
+            try:
+                await self._sockets.start(host, self._config.session_port)
+            except OSError as error:
+                raise session_port_taken(host, self._config.session_port) from error
         try:
             self._server, port = self._listening(self._config.listen)
         except RuntimeError as error:
+            await self._sockets.stop(0)
             raise taken(self._config.listen) from error
         self.address = f"{host}:{port}"
         serving = await _start(self._server)
@@ -90,7 +98,7 @@ class Endpoint:
 
     def _listening(self, address: str) -> tuple[grpc.aio.Server, int]:
         server = grpc.aio.server(interceptors=[self._guard], options=_channel_options(self._config))
-        add_CheckpointsServicer_to_server(CheckpointsHandlers(self._engine), server)
+        add_CheckpointsServicer_to_server(CheckpointsHandlers(self._engine, self._sockets), server)
         add_LeasesServicer_to_server(LeasesHandlers(self._engine), server)
         add_StatesServicer_to_server(StatesHandlers(self._engine), server)
         add_ThreadsServicer_to_server(ThreadsHandlers(self._engine), server)
@@ -124,11 +132,14 @@ class Endpoint:
         self._health.stop()
         self._engine.leases.stop_waiting()
         await self._guard.close()
-        await self._server.stop(self._config.drain_timeout)
+        await asyncio.gather(
+            self._server.stop(self._config.drain_timeout), self._sockets.stop(self._config.drain_timeout)
+        )
         self._supervision.cancel()
 
     async def cut_off(self) -> None:
         """Let a stop() that waits for calls wait no longer."""
+        self._sockets.cut_off()
         await self._server.stop(0)
 
 

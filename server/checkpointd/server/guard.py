@@ -139,24 +139,34 @@ class Guard(grpc.aio.ServerInterceptor):
 
     def _request(self, parse: Parse, data: bytes) -> Message:
         if len(data) > self._limit:
-            raise Refusal(
-                ErrorReason.ERROR_REASON_MESSAGE_TOO_LARGE,
-                f"the request has {len(data)} bytes and this server takes {self._limit}; store less in one step, "
-                "or start the server with a larger --max-message-size",
-                size=str(len(data)),
-                limit=str(self._limit),
-                option="--max-message-size",
-            )
+            raise too_large(len(data), self._limit)
         try:
             return parse(data)
         except DecodeError:
-            name = parse.__self__.DESCRIPTOR.full_name  # type: ignore[attr-defined]
-            raise Refusal(
-                ErrorReason.ERROR_REASON_MALFORMED_REQUEST,
-                f"the request's {len(data)} bytes are not a {name}; check that client and server speak the same "
-                "contract and that strings are UTF-8",
-                message=name,
-            ) from None
+            name: str = parse.__self__.DESCRIPTOR.full_name  # type: ignore[attr-defined]
+            raise malformed(name, len(data)) from None
+
+
+def too_large(size: int, limit: int) -> Refusal:
+    """The refusal of a request over the limit, in bytes."""
+    return Refusal(
+        ErrorReason.ERROR_REASON_MESSAGE_TOO_LARGE,
+        f"the request has {size} bytes and this server takes {limit}; store less in one step, "
+        "or start the server with a larger --max-message-size",
+        size=str(size),
+        limit=str(limit),
+        option="--max-message-size",
+    )
+
+
+def malformed(message: str, size: int) -> Refusal:
+    """The refusal of bytes that are not the message that they should be."""
+    return Refusal(
+        ErrorReason.ERROR_REASON_MALFORMED_REQUEST,
+        f"the request's {size} bytes are not a {message}; check that client and server speak the same "
+        "contract and that strings are UTF-8",
+        message=message,
+    )
 
 
 def _taking_bytes(make: Any, guarded: object, handler: Handler) -> Handler:

@@ -595,18 +595,96 @@ class SessionResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ANSWERS_FIELD_NUMBER: builtins.int
+    END_FIELD_NUMBER: builtins.int
     @property
     def answers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SessionAnswer]:
-        """answers are those that were ready together, at least 1."""
+        """answers are those that were ready together, at least 1, unless it is the end."""
+
+    @property
+    def end(self) -> Global___SessionError:
+        """end is why the server ends the session. Only on a socket, where it is the last response; a stream ends with its status."""
 
     def __init__(
         self,
         *,
         answers: collections.abc.Iterable[Global___SessionAnswer] | None = ...,
+        end: Global___SessionError | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["answers", b"answers"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["end", b"end"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answers", b"answers", "end", b"end"]) -> None: ...
 
 Global___SessionResponse: typing_extensions.TypeAlias = SessionResponse
+
+@typing.final
+class SessionOffer(google.protobuf.message.Message):
+    """SessionOffer is where a session may be carried by a socket, and what is said there first."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PORT_FIELD_NUMBER: builtins.int
+    HELLO_FIELD_NUMBER: builtins.int
+    WELCOME_FIELD_NUMBER: builtins.int
+    port: builtins.int
+    """port is the TCP port."""
+    @property
+    def hello(self) -> Global___SessionHello:
+        """hello is to be sent, unchanged."""
+
+    @property
+    def welcome(self) -> Global___SessionWelcome:
+        """welcome is what the server answers."""
+
+    def __init__(
+        self,
+        *,
+        port: builtins.int = ...,
+        hello: Global___SessionHello | None = ...,
+        welcome: Global___SessionWelcome | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["hello", b"hello", "welcome", b"welcome"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["hello", b"hello", "port", b"port", "welcome", b"welcome"]) -> None: ...
+
+Global___SessionOffer: typing_extensions.TypeAlias = SessionOffer
+
+@typing.final
+class SessionHello(google.protobuf.message.Message):
+    """SessionHello is the first message on a socket."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: builtins.int
+    TICKET_FIELD_NUMBER: builtins.int
+    tenant: builtins.str
+    """tenant is the tenant of the call that the offer was made to."""
+    ticket: builtins.bytes
+    """ticket shows that the server has made the offer to that tenant."""
+    def __init__(
+        self,
+        *,
+        tenant: builtins.str = ...,
+        ticket: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["tenant", b"tenant", "ticket", b"ticket"]) -> None: ...
+
+Global___SessionHello: typing_extensions.TypeAlias = SessionHello
+
+@typing.final
+class SessionWelcome(google.protobuf.message.Message):
+    """SessionWelcome is the answer to the hello."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COUNTERSIGN_FIELD_NUMBER: builtins.int
+    countersign: builtins.bytes
+    """countersign shows that it is the server that made the offer."""
+    def __init__(
+        self,
+        *,
+        countersign: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["countersign", b"countersign"]) -> None: ...
+
+Global___SessionWelcome: typing_extensions.TypeAlias = SessionWelcome
 
 @typing.final
 class SessionAnswer(google.protobuf.message.Message):

@@ -165,6 +165,15 @@ class CheckpointsServicer(object):
         Errors, which end the stream:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a request has no ops or too many, or an op has the number 0.
         * `UNAVAILABLE`, reason `SERVER_STOPPING`: all that was taken is answered; send the rest elsewhere or later.
+
+        A session may also be carried by a plain TCP socket, which costs a fraction of what gRPC does. A server that has one
+        says so in the initial metadata of every Session call: `checkpointd-session-offer-bin` is a SessionOffer. A client that
+        wants it connects to that port, at the address that the call went to, and sends the offer's hello; the server answers with the
+        offer's welcome. Who does not is not the server that made the offer, or can't be reached past what is in between: use the stream. After that
+        the client sends SessionRequests and the server SessionResponses, as on the stream. Every message has its length in
+        front, as an unsigned integer of 4 bytes, the most significant one first. A client that has sent all it has shuts its
+        side down. What ends the stream with an error ends the socket with a response that says so (`end`). An offer is good until the
+        server that made it ends, for any number of sockets.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
