@@ -4,52 +4,71 @@ A statement that takes four arrays of rows costs a fraction of one that takes an
 costs a fraction of the driver's adapters. The format is PostgreSQL's array_recv and record_recv.
 """
 
-from collections.abc import Sequence
+from functools import partial
 from struct import Struct
 
 from psycopg import AsyncConnection
 from psycopg.adapt import Buffer, Dumper
 from psycopg.pq import Format
 
-Cell = bytes | None
-
-INT2 = Struct("!h").pack
-INT4 = Struct("!i").pack
-INT8 = Struct("!q").pack
-UINT8 = Struct("!Q").pack
-_ARRAY_HEADER = Struct("!iiIii").pack
-_CELL_HEADER = Struct("!Ii").pack
-_NULL_CELL = Struct("!Ii").pack
-_ROW_HEADER = Struct("!ii").pack
-
 _INT2, _INT4, _INT8, _TEXT, _BYTEA = 21, 23, 20, 25, 17
 
+_ARRAY_HEADER = Struct("!iiIii").pack
+_CELL_HEADER = Struct("!Ii").pack
+_ROW_HEADER = Struct("!ii").pack
+_NUMBERED_ROW_HEADER = Struct("!iiIii").pack
+_SEQUENCED_ROW_HEADER = Struct("!iiIiiIiq").pack
 
-def cells(types: Sequence[int], values: Sequence[Cell]) -> list[bytes]:
-    """The binary cells of a row, or of a part of one: each with its type and length in front."""
-    parts: list[bytes] = []
-    for oid, value in zip(types, values, strict=True):
-        if value is None:
-            parts.append(_NULL_CELL(oid, -1))
-        else:
-            parts += (_CELL_HEADER(oid, len(value)), value)
-    return parts
+
+class _Headers(dict[int, bytes]):
+    """What stands in front of a cell, its type and its length, by the length. Those of short cells are made once, and
+    that of NULL, whose length is -1."""
+
+    def __init__(self, oid: int) -> None:
+        super().__init__((length, _CELL_HEADER(oid, length)) for length in range(-1, 256))
+        self._oid = oid
+
+    def __missing__(self, length: int) -> bytes:
+        return _CELL_HEADER(self._oid, length)
+
+
+# What makes the cells of a row. A large one need not be copied: its header and its content may be given apart.
+TEXT = _Headers(_TEXT)
+BYTEA = _Headers(_BYTEA)
+INT2 = partial(Struct("!Iih").pack, _INT2, 2)
+INT4 = partial(Struct("!Iii").pack, _INT4, 4)
+INT8 = partial(Struct("!Iiq").pack, _INT8, 8)
+UINT8 = partial(Struct("!IiQ").pack, _INT8, 8)  # an unsigned number, in the bits of a signed one
+
+NULL_TEXT = TEXT[-1]
+NULL_BYTEA = BYTEA[-1]
+NULL_INT8 = _CELL_HEADER(_INT8, -1)
+
+
+def text(value: str) -> bytes:
+    """The cell of a string."""
+    encoded = value.encode()
+    return TEXT[len(encoded)] + encoded
+
+
+Cells = tuple[bytes, ...]
+"""Cells one after the other, joined and split as it may be."""
 
 
 class Rows:
     """An array of one composite type: the base of those that a commit takes."""
 
     type_name: str
-    columns: tuple[int, ...]
+    columns: int
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
         self.count = 0
 
-    def add(self, row: Sequence[bytes]) -> None:
-        """Add a row, given as the parts that `cells` made, for all columns."""
-        self.parts.append(_ROW_HEADER(sum(map(len, row)) + 4, len(self.columns)))
-        self.parts += row
+    def add(self, cells: Cells) -> None:
+        """Add a row, given as the cells of all its columns."""
+        self.parts.append(_ROW_HEADER(sum(map(len, cells)) + 4, self.columns))
+        self.parts += cells
         self.count += 1
 
     def packed(self, element: int) -> bytes:
@@ -59,29 +78,51 @@ class Rows:
         return b"".join((_ARRAY_HEADER(1, 0, element, self.count, 1), *self.parts))
 
 
+class _NumberedRows(Rows):
+    """Rows whose first column is the thread's number."""
+
+    def add_numbered(self, thread_no: int, cells: Cells) -> None:
+        """Add a row, given by what is in the first column and the cells of the others."""
+        size = sum(map(len, cells)) + 16
+        self.parts.append(_NUMBERED_ROW_HEADER(size, self.columns, _INT4, 4, thread_no))
+        self.parts += cells
+        self.count += 1
+
+
+class _SequencedRows(Rows):
+    """Rows whose first columns are the thread's number and seq_back."""
+
+    def add_sequenced(self, thread_no: int, seq_back: int, cells: Cells) -> None:
+        """Add a row, given by what is in the first two columns and the cells of the others."""
+        size = sum(map(len, cells)) + 32
+        self.parts.append(_SEQUENCED_ROW_HEADER(size, self.columns, _INT4, 4, thread_no, _INT8, 8, seq_back))
+        self.parts += cells
+        self.count += 1
+
+
 class ThreadRows(Rows):
     type_name = "checkpointd.thread_row_v3"
-    columns = (_TEXT, _TEXT, _INT8, _TEXT, _INT8)
+    columns = 5  # text, text, int8, text, int8
 
 
-class CheckpointRows(Rows):
+class CheckpointRows(_SequencedRows):
     type_name = "checkpointd.checkpoint_row_v1"
-    columns = (_INT4, _INT8, _TEXT, _TEXT, _TEXT, _TEXT, _TEXT, _TEXT, _BYTEA, _BYTEA)
+    columns = 10  # int4, int8, text, text, text, text, text, text, bytea, bytea
 
 
-class ValueRows(Rows):
+class ValueRows(_NumberedRows):
     type_name = "checkpointd.value_row_v2"
-    columns = (_INT4, _TEXT, _TEXT, _TEXT, _TEXT, _BYTEA, _TEXT, _INT8, _BYTEA, _INT2, _INT8)
+    columns = 11  # int4, text, text, text, text, bytea, text, int8, bytea, int2, int8
 
 
-class WriteRows(Rows):
+class WriteRows(_SequencedRows):
     type_name = "checkpointd.write_row_v2"
-    columns = (_INT4, _INT8, _TEXT, _TEXT, _TEXT, _INT4, _TEXT, _TEXT, _TEXT, _BYTEA, _INT8)
+    columns = 11  # int4, int8, text, text, text, int4, text, text, text, bytea, int8
 
 
 class ConditionRows(Rows):
     type_name = "checkpointd.condition_row_v1"
-    columns = (_INT4, _TEXT, _TEXT, _INT8)
+    columns = 4  # int4, text, text, int8
 
 
 ROWS = (ThreadRows, CheckpointRows, ValueRows, WriteRows, ConditionRows)

@@ -4,24 +4,30 @@
 checkpoint, value and write is named once, as the statement needs it.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from json.encoder import encode_basestring_ascii
 
 from checkpointd.changes import hash_of
 from checkpointd.engine import validate
 from checkpointd.engine.arrays import (
+    BYTEA,
     INT2,
     INT4,
     INT8,
+    NULL_BYTEA,
+    NULL_INT8,
+    NULL_TEXT,
+    TEXT,
     UINT8,
+    Cells,
     CheckpointRows,
     ConditionRows,
     Rows,
     ThreadRows,
     ValueRows,
     WriteRows,
-    cells,
+    text,
 )
 from checkpointd.engine.errors import InvalidField
 from checkpointd.v1.checkpoints_pb2 import CheckpointPut, WritesPut
@@ -31,17 +37,18 @@ Op = CheckpointPut | WritesPut
 CheckpointKey = tuple[str, str, str, str]  # tenant, thread_id, checkpoint_ns, checkpoint_id
 ValueKey = tuple[str, str, str]  # checkpoint_ns, channel, version
 
-# A row's first columns are known only within a batch: the thread's number, and seq_back where the row has a seq.
-_NUMBERED = 1
-_SEQUENCED = 2
+# The last cells of a value that is stored whole, but for its hash.
+_NO_LINK = NULL_TEXT + NULL_INT8 + NULL_BYTEA + INT2(0)
 
 
 @dataclass(slots=True)
 class _Row:
+    """What is known of a row without the batch: all but its first cells, the thread's number and seq_back."""
+
     key: tuple[object, ...]
-    lasting: list[bytes]  # the cells that stay as first put, when the row is put again in one batch
-    content: list[bytes]  # the cells that become those of the last put
-    op: int = 0  # the place, within its commit, of the op that stores it
+    lasting: bytes  # the cells that stay as first put, when the row is put again in one batch
+    content: Cells  # the cells that become those of the last put
+    op: int  # the place, within its commit, of the op that stores it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +71,15 @@ class NewValue:
     hash: int
     link: Link | None = None  # None: it is stored whole
 
-    def row(self) -> list[bytes]:
-        """The cells that are known without the batch."""
-        link = self.link
-        return cells(
-            ValueRows.columns[_NUMBERED:],
-            (
-                *(part.encode() for part in self.key),
-                self.encoding.encode(),
-                self.data if link is None else None,
-                None if link is None else link.base_version.encode(),
-                None if link is None else UINT8(link.base_hash),
-                None if link is None else link.pieces,
-                INT2(0 if link is None else link.links),
-                UINT8(self.hash),
-            ),
-        )
+    def cells(self) -> Cells:
+        """The cells of its row but for the first, the thread's number."""
+        checkpoint_ns, channel, version = self.key
+        names = text(checkpoint_ns) + text(channel) + text(version) + text(self.encoding)
+        if (link := self.link) is None:
+            return names + BYTEA[len(self.data)], self.data, _NO_LINK + UINT8(self.hash)
+        base = text(link.base_version) + UINT8(link.base_hash)
+        pieces = link.pieces
+        return names + NULL_BYTEA + base + BYTEA[len(pieces)], pieces, INT2(link.links) + UINT8(self.hash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,64 +142,84 @@ def _condition(ops: Sequence[Op], precondition: Precondition | None) -> Conditio
 def _add_checkpoint(commit: Commit, number: int, put: CheckpointPut) -> None:
     if not put.HasField("checkpoint"):
         raise InvalidField("put.checkpoint", "is missing; send the checkpoint to store")
-    validate.checkpoint_put(put)
-    metadata = validate.metadata(put.metadata)
+    versions, values = validate.checkpoint_put(put)
+    metadata = put.metadata
+    run_id = validate.metadata(metadata).get("run_id")
     commit.graph_hash = put.graph_hash.encode() or commit.graph_hash
     checkpoint = put.checkpoint
-    namespace, checkpoint_id = put.checkpoint_ns, checkpoint.id
-    versions = dict(checkpoint.channel_versions)
-    for channel, value in checkpoint.channel_values.items():
+    namespace, checkpoint_id, parent_id = put.checkpoint_ns, checkpoint.id, put.parent_checkpoint_id
+    for channel, value in values:
         data = value.data
         commit.values.append(NewValue((namespace, channel, versions[channel]), value.encoding, data, hash_of(data)))
         commit.size += len(data)
-    run_id = metadata.get("run_id")
     # What has a column of its own leaves the message; the rest, with fields that only newer clients know, is the body.
     checkpoint.ClearField("id")
     checkpoint.ClearField("channel_versions")
     checkpoint.ClearField("channel_values")
     # Deterministic, so that a request which is sent again, also to another server, is the same bytes (commit_checked).
     body = checkpoint.SerializeToString(deterministic=True)
-    lasting = (namespace.encode(), checkpoint_id.encode(), put.parent_checkpoint_id.encode() or None)
+    native = metadata.native.SerializeToString(deterministic=True) if metadata.HasField("native") else None
+    json = metadata.json.encode() or b"{}"
+    lasting = text(namespace) + text(checkpoint_id) + (text(parent_id) if parent_id else NULL_TEXT)
     content = (
-        run_id.encode() if isinstance(run_id, str) else None,
-        json.dumps(versions).encode(),
-        put.metadata.json.encode() or b"{}",
-        put.metadata.native.SerializeToString(deterministic=True) if put.metadata.HasField("native") else None,
+        (text(run_id) if isinstance(run_id, str) else NULL_TEXT) + text(_json(versions)) + TEXT[len(json)],
+        json,
+        (NULL_BYTEA if native is None else BYTEA[len(native)] + native) + BYTEA[len(body)],
         body,
     )
-    middle = _SEQUENCED + len(lasting)
-    commit.checkpoints.append(
-        _Row(
-            (namespace, checkpoint_id),
-            cells(CheckpointRows.columns[_SEQUENCED:middle], lasting),
-            cells(CheckpointRows.columns[middle:], content),
-            number,
-        )
-    )
-    commit.size += len(body) + len(put.metadata.json)
+    commit.checkpoints.append(_Row((namespace, checkpoint_id), lasting, content, number))
+    commit.size += len(body) + len(json)
+
+
+def _json(strings: dict[str, str]) -> str:
+    """A JSON object of strings. A third of what the encoder takes for one."""
+    quoted = encode_basestring_ascii
+    return "{" + ", ".join([f"{quoted(key)}: {quoted(value)}" for key, value in strings.items()]) + "}"
 
 
 def _add_writes(commit: Commit, number: int, put: WritesPut) -> None:
     validate.writes_put(put)
     namespace, checkpoint_id, task_id = put.checkpoint_ns, put.checkpoint_id, put.task_id
-    of_task = (namespace.encode(), checkpoint_id.encode(), task_id.encode())
-    task_path = put.task_path.encode()
+    of_task = text(namespace) + text(checkpoint_id) + text(task_id)
+    task_path = text(put.task_path)
     for write in put.writes:
-        data = write.value.data
-        encoding = write.value.encoding.encode()
-        row = (*of_task, INT4(write.idx), task_path, write.channel.encode(), encoding, data, UINT8(hash_of(data)))
-        key = (namespace, checkpoint_id, task_id, write.idx)
-        commit.writes.append(_Row(key, [], cells(WriteRows.columns[_SEQUENCED:], row), number))
+        idx, value = write.idx, write.value
+        data = value.data
+        names = of_task + INT4(idx) + task_path + text(write.channel) + text(value.encoding)
+        content = (names + BYTEA[len(data)], data, UINT8(hash_of(data)))
+        commit.writes.append(_Row((namespace, checkpoint_id, task_id, idx), b"", content, number))
         commit.size += len(data)
 
 
 @dataclass(slots=True)
 class _Thread:
+    """What a batch stores of a thread."""
+
     number: int
     ops: int = 0
     graph_hash: bytes | None = None
     condition: Condition | None = None
     epoch: int | None = None
+    # By their keys. Of a checkpoint and a write, with the place of the op that gives its seq.
+    checkpoints: dict[tuple[object, ...], tuple[int, _Row]] = field(default_factory=dict)
+    values: dict[ValueKey, NewValue] = field(default_factory=dict)
+    writes: dict[tuple[object, ...], tuple[int, _Row]] = field(default_factory=dict)
+
+    def add(self, commit: Commit) -> None:
+        for row in commit.checkpoints:
+            if (first := self.checkpoints.get(row.key)) is None:
+                self.checkpoints[row.key] = self.ops + row.op, row
+            else:
+                self.checkpoints[row.key] = first[0], replace(row, lasting=first[1].lasting)
+        for value in commit.values:
+            self.values.setdefault(value.key, value)
+        for row in commit.writes:
+            if row.key not in self.writes or row.key[-1] < 0:  # type: ignore[operator]
+                self.writes[row.key] = self.ops + row.op, row
+        self.ops += commit.ops
+        self.graph_hash = commit.graph_hash or self.graph_hash
+        self.condition = commit.condition
+        self.epoch = commit.epoch if self.epoch is None else self.epoch
 
 
 class Batch:
@@ -207,67 +227,52 @@ class Batch:
 
     def __init__(self, commits: Sequence[Commit]) -> None:
         self._threads: dict[tuple[str, str], _Thread] = {}
-        self._checkpoints: dict[tuple[object, ...], tuple[_Thread, int, _Row]] = {}
-        self._values: dict[tuple[object, ...], tuple[_Thread, NewValue]] = {}
-        self._writes: dict[tuple[object, ...], tuple[_Thread, int, _Row]] = {}
+        self._with_checkpoints = self._with_writes = False
         for commit in commits:
-            self._add(commit)
-        self._numbered = list(self._threads)
-
-    def _add(self, commit: Commit) -> None:
-        thread = self._threads.setdefault((commit.tenant, commit.thread_id), _Thread(len(self._threads) + 1))
-        for row in commit.checkpoints:
-            key = (thread.number, *row.key)
-            first = self._checkpoints.setdefault(key, (thread, thread.ops + row.op, row))
-            if first[2] is not row:
-                self._checkpoints[key] = (thread, first[1], replace(row, lasting=first[2].lasting))
-        for value in commit.values:
-            self._values.setdefault((thread.number, *value.key), (thread, value))
-        for row in commit.writes:
-            key = (thread.number, *row.key)
-            if key not in self._writes or row.key[-1] < 0:  # type: ignore[operator]
-                self._writes[key] = (thread, thread.ops + row.op, row)
-        thread.ops += commit.ops
-        thread.graph_hash = commit.graph_hash or thread.graph_hash
-        thread.condition = commit.condition
-        thread.epoch = commit.epoch if thread.epoch is None else thread.epoch
+            self._with_checkpoints |= bool(commit.checkpoints)
+            self._with_writes |= bool(commit.writes)
+            key = commit.tenant, commit.thread_id
+            if (thread := self._threads.get(key)) is None:
+                thread = self._threads[key] = _Thread(len(self._threads) + 1)
+            thread.add(commit)
+        self._numbered = list(self._threads.items())
 
     def thread(self, number: int) -> tuple[str, str]:
         """The tenant and the id of a thread, by its number in the statement."""
-        return self._numbered[number - 1]
+        return self._numbered[number - 1][0]
 
     def value(self, number: int, key: ValueKey) -> NewValue:
         """The value that is to be stored under a key of that thread: the first one, when several commits have one."""
-        return self._values[number, *key][1]
+        return self._numbered[number - 1][1].values[key]
 
     def statement(self) -> str:
         """The statement that stores them, where they have no conditions: the one that does least beside."""
-        if not self._checkpoints:
+        if not self._with_checkpoints:
             return "commit_writes" if len(self._threads) > 1 else "commit_writes_of_one"
-        return "commit" if self._writes or len(self._threads) > 1 else "commit_checkpoints_of_one"
+        return "commit" if self._with_writes or len(self._threads) > 1 else "commit_checkpoints_of_one"
 
     def conditions(self) -> ConditionRows:
         """The conditions of the threads that have one."""
         rows = ConditionRows()
         for thread in self._threads.values():
             if (condition := thread.condition) is not None:
-                expected = None if condition.expected_head is None else condition.expected_head.encode()
-                token = None if condition.token is None else INT8(condition.token)
-                row = (INT4(thread.number), condition.checkpoint_ns.encode(), expected, token)
-                rows.add(cells(ConditionRows.columns, row))
+                expected = NULL_TEXT if condition.expected_head is None else text(condition.expected_head)
+                token = NULL_INT8 if condition.token is None else INT8(condition.token)
+                rows.add((INT4(thread.number), text(condition.checkpoint_ns), expected, token))
         return rows
 
     def parameters(self) -> dict[str, Rows]:
         """The parameters of the statement `commit`, and of those for a part of what it does."""
         threads, checkpoints, values, writes = ThreadRows(), CheckpointRows(), ValueRows(), WriteRows()
         for (tenant, thread_id), thread in self._threads.items():
-            epoch = None if thread.epoch is None else INT8(thread.epoch)
-            row = (tenant.encode(), thread_id.encode(), INT8(thread.ops), thread.graph_hash, epoch)
-            threads.add(cells(ThreadRows.columns, row))
-        for rows, entries in ((checkpoints, self._checkpoints), (writes, self._writes)):
-            for thread, place, entry in entries.values():
-                numbers = (INT4(thread.number), INT8(thread.ops - place))
-                rows.add([*cells(rows.columns[:_SEQUENCED], numbers), *entry.lasting, *entry.content])
-        for thread, value in self._values.values():
-            values.add(cells(ValueRows.columns[:_NUMBERED], (INT4(thread.number),)) + value.row())
+            number, ops, graph_hash = thread.number, thread.ops, thread.graph_hash
+            graph = NULL_TEXT if graph_hash is None else TEXT[len(graph_hash)] + graph_hash
+            epoch = NULL_INT8 if thread.epoch is None else INT8(thread.epoch)
+            threads.add((text(tenant), text(thread_id), INT8(ops), graph, epoch))
+            for place, row in thread.checkpoints.values():
+                checkpoints.add_sequenced(number, ops - place, (row.lasting, *row.content))
+            for value in thread.values.values():
+                values.add_numbered(number, value.cells())
+            for place, row in thread.writes.values():
+                writes.add_sequenced(number, ops - place, row.content)
         return {"threads": threads, "checkpoints": checkpoints, "values": values, "writes": writes}
