@@ -130,7 +130,7 @@ async def test_a_session_that_nobody_needs_sends_what_waits(
     connection = async_client._connection
     waiting = asyncio.create_task(acall(connection, writes("a")))
     await asyncio.sleep(0)
-    session = connection.session()
+    session = connection.sessions.stream()
     assert session is not None
     session.finish()
     await waiting

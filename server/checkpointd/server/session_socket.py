@@ -5,7 +5,7 @@ import hmac
 import logging
 import secrets
 import socket
-from typing import Final
+from typing import Final, cast
 
 from google.protobuf.message import DecodeError
 
@@ -131,8 +131,7 @@ class _Connection(asyncio.Protocol):
         self.closed: asyncio.Future[None] = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its base class
         self._sockets.open.add(self)
         self._alarm = self._loop.call_later(_PATIENCE, self.abort)
         peer: socket.socket = transport.get_extra_info("socket")
@@ -152,7 +151,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._reading:
-            return  # it comes too late: its client sends it again elsewhere
+            return  # too late: its client sends it again elsewhere
         self._buffer += data
         if len(self._buffer) >= self._needed:
             self._take()

@@ -4,7 +4,6 @@ import math
 import os
 import re
 import threading
-import weakref
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
@@ -13,7 +12,7 @@ from grpc.experimental import ChannelOptions
 
 from checkpointd.client.errors import ClientClosed, InvalidRequest
 from checkpointd.client.fork import gate, keep_for_ever
-from checkpointd.client.session import Session
+from checkpointd.client.sessions import Sessions
 from checkpointd.client.status import INTERRUPTED, CallFailed, Status
 from checkpointd.client.target import check_target
 from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsStub
@@ -77,8 +76,7 @@ class Connection:
         # When a call last said, by time.monotonic(), that it is waiting for the server.
         self.warned = -math.inf
         self._stubs: Stubs | None = None
-        self._session: Session | None = None
-        self._end_session: weakref.finalize[[], Connection] | None = None
+        self.sessions = Sessions(target, self.metadata, self.closed, new_channel)
         self._lock = threading.Lock()
         gate.add(self)
 
@@ -89,30 +87,6 @@ class Connection:
     def stubs(self) -> Stubs:
         """The stubs of this process's channel. To be called, and used, inside the gate."""
         return self._stubs or self._open()
-
-    def session(self) -> Session | None:
-        """The session of this process; None when the server knows no sessions. To be called, and used, inside the gate.
-
-        Raises ClientClosed.
-        """
-        session = self._session
-        if session is None or session.ended:
-            with self._lock:
-                session = self._session = self._next_session(self._session)
-        return None if session.unknown else session
-
-    def _next_session(self, last: Session | None) -> Session:
-        if self.closed.is_set():
-            raise ClientClosed("the client is closed", server=self.target)
-        if last is not None and (last.unknown or not last.ended):
-            return last
-        session = Session(self._new_channel(os.getpid()), self.metadata)
-        if self._end_session is not None:
-            self._end_session.detach()
-        # Nobody else ends it if the connection is dropped without being closed.
-        self._end_session = weakref.finalize(self, session.finish)
-        self._end_session.atexit = False
-        return session
 
     def attempt(self, act: Callable[[Stubs], Result]) -> Result:
         """Do something with gRPC, inside the gate. Raises CallFailed for what gRPC raises."""
@@ -134,10 +108,7 @@ class Connection:
         self.closed.set()
         with gate:
             self.interrupt()
-            with self._lock:
-                session = self._session
-            if session is not None:
-                session.settle()
+            self.sessions.close()
 
     def interrupt(self) -> None:
         """End all calls by closing the channel; the next call opens a new one, unless the connection is closed.
@@ -160,8 +131,7 @@ class Connection:
             self.closed.set()
         stubs, self._stubs = self._stubs, None
         keep_for_ever(stubs)
-        if self._session is not None and not self._session.unknown:
-            self._session = None
+        self.sessions.forget(self.closed)
 
     def _open(self) -> Stubs:
         with self._lock:
@@ -169,16 +139,18 @@ class Connection:
                 raise ClientClosed("the client is closed", server=self.target)
             if self._stubs is None:
                 process = os.getpid()
-                channel = self._new_channel(process)
+                channel = new_channel(self.target, process)
                 services = CheckpointsStub(channel), ThreadsStub(channel), StatesStub(channel), LeasesStub(channel)
                 self._stubs = Stubs(channel, *services, process)
             return self._stubs
 
-    def _new_channel(self, process: int) -> grpc.Channel:
-        _keep_grpc_up(process)
-        # Channels with the same options share connections. The process id, as an option that gRPC does not know, keeps
-        # a child from being given its parent's.
-        return grpc.insecure_channel(self.target, (*_OPTIONS, ("checkpointd.process", process)))
+
+def new_channel(target: str, process: int) -> grpc.Channel:
+    """A channel for this process, and for none that it forks."""
+    _keep_grpc_up(process)
+    # Channels with the same options share connections. The process id, as an option that gRPC does not know, keeps
+    # a child from being given its parent's.
+    return grpc.insecure_channel(target, (*_OPTIONS, ("checkpointd.process", process)))
 
 
 _kept_up: dict[int, grpc.Channel] = {}

@@ -1,29 +1,20 @@
-"""What a session sends: which ops go together in one message, and when."""
+"""What a stream of gRPC's sends for a session: which ops go together in one message, and when."""
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import Self
 
 from checkpointd.client.fork import ThreadOfGrpcs
-
-# What one message takes. As no op has more than 256 KiB, it has at most 1 MiB.
-_MOST_OPS = 1000
-_ENOUGH_BYTES = 768 * 1024
+from checkpointd.client.packet import ENOUGH_BYTES, MOST_OPS, Held
 
 # Up to so many ops are sent as they come. While more are under way, what comes gathers until an answer does, or for so
 # many seconds: one op that waits for a lock on the server does not hold up the others. Fewer and larger messages cost
 # both sides less, and many threads at once get more done.
 _FEW = 4
 _GATHER = 0.003
-
-# So many ops, each of so many bytes, wait for company at the same time. One more takes them along: those who wait may
-# be all the threads that a graph has.
-_MOST_HELD = 3
-_LARGEST_HELD = 16 * 1024
 
 
 class Outbox(Iterator[bytes]):
@@ -34,7 +25,7 @@ class Outbox(Iterator[bytes]):
         # What makes up the next message; None ends it all, b"" only asks for a message of what is held.
         self._ops: SimpleQueue[bytes | None] = SimpleQueue()
         # What goes with the next message, without being a reason for one.
-        self._held: deque[bytes] = deque()
+        self._held = Held()
         self._under_way = under_way
         # Whether a message has gone out since the last answer, and what says that an answer has come.
         self._ahead = False
@@ -44,9 +35,7 @@ class Outbox(Iterator[bytes]):
 
     def put(self, op: bytes, *, may_wait: bool = False) -> None:
         """Send an op; one that may wait with the next that does not, or when `hurry` says so."""
-        if may_wait and len(op) <= _LARGEST_HELD and len(self._held) < _MOST_HELD:
-            self._held.append(op)
-        else:
+        if not (may_wait and self._held.take_in(op)):
             self._ops.put(op)
 
     def hurry(self) -> None:
@@ -79,14 +68,12 @@ class Outbox(Iterator[bytes]):
 
     def _message(self, op: bytes | None) -> bytes:
         """What is held, this op, and those that came after it."""
-        ops = []
-        while self._held:
-            ops.append(self._held.popleft())
+        ops = self._held.take_out()
         size = sum(map(len, ops))
         while op is not None:
             ops.append(op)
             size += len(op)
-            if size >= _ENOUGH_BYTES or len(ops) >= _MOST_OPS or self._ops.empty():
+            if size >= ENOUGH_BYTES or len(ops) >= MOST_OPS or self._ops.empty():
                 break
             op = self._ops.get()
         else:

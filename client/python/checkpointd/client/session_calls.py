@@ -1,4 +1,4 @@
-"""One attempt of a call that goes with others in the process's session."""
+"""One attempt of a call that goes with others in a session."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 from checkpointd.client.connection import Connection
 from checkpointd.client.fork import gate
 from checkpointd.client.rpcs import Operation
-from checkpointd.client.session import ASK_ALONE, LARGEST_OP, Session
+from checkpointd.client.session import ASK_ALONE, LARGEST_OP
+from checkpointd.client.session_loop import LoopSession
+from checkpointd.client.session_stream import StreamSession
+from checkpointd.client.session_threads import ThreadSession
 from checkpointd.client.status import INTERRUPTED, LATE, CallFailed, Status
-from checkpointd.client.waiting import Outcome, Waiting, WaitingTask, WaitingThread
+from checkpointd.client.waiting import Outcome, WaitingHere, WaitingTask, WaitingThread
 
 # Seconds. How long an op that may wait does: LangGraph puts a checkpoint within a millisecond or two of what the last
 # task before it wrote, on a busy machine within some more.
@@ -39,39 +42,65 @@ class Op(NamedTuple):
 
 def in_session(connection: Connection, op: Op, timeout: float | None) -> Any:
     """The response. Raises CallFailed or NotInSession."""
+    waiting = WaitingThread(op.kind)
+    while (session := connection.sessions.of_threads()) is not None:
+        if number := session.send(waiting, op.request, may_wait=op.may_wait):
+            return _response(_outcome(session, waiting, number, op, timeout))
     with gate:
-        waiting = WaitingThread(op.kind)
-        session, number = _send(connection, op, waiting)
-        answered = False
-        try:
-            if op.may_wait:
-                hold = HOLD if timeout is None else min(HOLD, timeout)
-                timeout = None if timeout is None else timeout - hold
-                answered = waiting.wait(hold)
-                if not answered:
-                    session.hurry()
-            answered = answered or waiting.wait(timeout)
-        finally:
+        stream, number = _send(connection, waiting, op)
+        outcome = _outcome(stream, waiting, number, op, timeout)
+    return _response(outcome)
+
+
+def _outcome(
+    session: ThreadSession | StreamSession, waiting: WaitingThread, number: int, op: Op, timeout: float | None
+) -> Outcome:
+    """Wait for the outcome of an op that was sent."""
+    answered = False
+    try:
+        if op.may_wait:
+            hold = HOLD if timeout is None else min(HOLD, timeout)
+            timeout = None if timeout is None else timeout - hold
+            answered = waiting.wait(hold)
             if not answered:
-                session.hurry()  # it is not to be sent at some later time
-                if not session.drop(number):
-                    answered = waiting.wait(None)  # it is being given its outcome at this very moment
-    return _response(waiting.outcome if answered else Outcome(None, LATE))
+                session.hurry()
+        answered = answered or session.wait(waiting, timeout)
+    finally:
+        if not answered:
+            session.hurry()  # it is not to be sent at some later time
+            if not session.drop(number):
+                while not waiting.wait(None):
+                    pass  # it is being given its outcome at this very moment
+    return waiting.outcome or Outcome(None, LATE)
 
 
 async def ain_session(connection: Connection, op: Op, timeout: float | None) -> Any:
     """The response. Raises CallFailed or NotInSession. A task that is cancelled no longer waits for it."""
+    here = WaitingHere(op.kind)
+    while (session := await connection.sessions.of_loop()) is not None:
+        if number := session.send(here, op.request, may_wait=op.may_wait):
+            return _response(await _aoutcome(session, here, number, op, timeout))
     waiting = WaitingTask(op.kind)
     gate.enter()
     try:
-        session, number = _send(connection, op, waiting)
+        stream, number = _send(connection, waiting, op)
     except BaseException:
         gate.leave()
         raise
+    return _response(await _aoutcome(stream, waiting, number, op, timeout))
+
+
+async def _aoutcome(
+    session: LoopSession | StreamSession,
+    waiting: WaitingHere | WaitingTask,
+    number: int,
+    op: Op,
+    timeout: float | None,
+) -> Outcome:
+    """Wait for the outcome of an op that was sent."""
 
     def give_up(status: Status) -> None:
         if session.drop(number):
-            gate.leave()
             waiting.give_up(status)
 
     loop = asyncio.get_running_loop()
@@ -86,14 +115,16 @@ async def ain_session(connection: Connection, op: Op, timeout: float | None) -> 
             alarm.cancel()
         if outcome is None:
             session.hurry()  # it is not to be sent at some later time
-        give_up(INTERRUPTED)
-    return _response(outcome)
+            give_up(INTERRUPTED)
+    assert isinstance(outcome, Outcome)
+    return outcome
 
 
-def _send(connection: Connection, op: Op, waiting: Waiting) -> tuple[Session, int]:
-    while (session := connection.session()) is not None:
-        if number := session.send(waiting, op.request, may_wait=op.may_wait):
-            return session, number
+def _send(connection: Connection, waiting: WaitingThread | WaitingTask, op: Op) -> tuple[StreamSession, int]:
+    """Send an op on the process's stream, inside the gate."""
+    while (stream := connection.sessions.stream()) is not None:
+        if number := stream.send(waiting, op.request, may_wait=op.may_wait):
+            return stream, number
     raise NotInSession
 
 

@@ -56,10 +56,11 @@ def answer_of(answer: SessionAnswer, kind: str) -> tuple[Any, Status | None]:
     given = answer.WhichOneof("answer")
     if given == kind:
         return getattr(answer, given), None
-    return None, _status(answer.error) if given == "error" else _NOT_UNDERSTOOD
+    return None, status_of(answer.error) if given == "error" else _NOT_UNDERSTOOD
 
 
-def _status(error: SessionError) -> Status:
+def status_of(error: SessionError) -> Status:
+    """How an op, or the session, failed."""
     code = _CODES.get(error.code, grpc.StatusCode.UNKNOWN)
     message = error.message or "the call failed without saying why"
     return Status(code, message, error.reason, dict(error.metadata))

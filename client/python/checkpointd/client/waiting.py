@@ -23,28 +23,35 @@ Ready = dict[asyncio.AbstractEventLoop, list["WaitingTask"]]
 
 
 class WaitingThread:
-    """A thread that waits for the outcome of its op. It is inside the gate meanwhile."""
+    """A thread that waits for the outcome of its op."""
 
-    __slots__ = ("_over", "kind", "outcome")
+    __slots__ = ("_woken", "kind", "outcome")
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self.outcome = Outcome(None)
-        self._over = threading.Lock()  # a bare lock, which costs a tenth of an Event
-        self._over.acquire()
+        self.outcome: Outcome | None = None
+        self._woken = threading.Lock()  # a bare lock, which costs a tenth of an Event
+        self._woken.acquire()
 
     def wait(self, seconds: float | None) -> bool:
-        """Wait for the outcome. False when it has not come in time."""
-        return self._over.acquire(timeout=-1 if seconds is None else min(seconds, threading.TIMEOUT_MAX))
+        """Wait for the outcome, or to be woken for another reason. False when there is no outcome."""
+        self._woken.acquire(timeout=-1 if seconds is None else min(seconds, threading.TIMEOUT_MAX))
+        return self.outcome is not None
+
+    def wake(self) -> None:
+        """Wake it."""
+        with contextlib.suppress(RuntimeError):  # it is woken already
+            self._woken.release()
 
     def end(self, outcome: Outcome, ready: Ready) -> None:
         """Hand over the outcome. To be called once."""
         self.outcome = outcome
-        self._over.release()
+        self.wake()
 
 
 class WaitingTask:
-    """A task that waits for the outcome of its op, which is inside the gate until it has one or is forgotten."""
+    """A task that waits for the outcome of its op, which any thread may hand over. It is inside the gate until then, or
+    until it is forgotten."""
 
     __slots__ = ("_future", "_loop", "_outcome", "kind")
 
@@ -65,6 +72,7 @@ class WaitingTask:
 
     def give_up(self, status: Status) -> None:
         """Hand over that there is no answer, in the task's own loop."""
+        gate.leave()
         if not self._future.done():
             self._future.set_result(Outcome(None, status))
 
@@ -74,7 +82,30 @@ class WaitingTask:
             self._future.set_result(self._outcome)
 
 
-Waiting = WaitingThread | WaitingTask
+class WaitingHere:
+    """A task that waits for the outcome of its op, which its own loop hands over."""
+
+    __slots__ = ("_future", "kind")
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    def __await__(self) -> Any:
+        return self._future.__await__()
+
+    def end(self, outcome: Outcome, ready: Ready) -> None:
+        """Hand over the outcome."""
+        if not self._future.done():  # otherwise it was cancelled meanwhile
+            self._future.set_result(outcome)
+
+    def give_up(self, status: Status) -> None:
+        """Hand over that there is no answer."""
+        if not self._future.done():
+            self._future.set_result(Outcome(None, status))
+
+
+Waiting = WaitingThread | WaitingTask | WaitingHere
 
 
 def wake(ready: Ready) -> None:
