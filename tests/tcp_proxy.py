@@ -19,9 +19,11 @@ class TcpProxy:
     All methods block until done and may be called from any thread.
     """
 
-    def __init__(self, upstream: tuple[str, int] | Path, rewrite: Rewrite = bytes) -> None:
+    def __init__(
+        self, upstream: tuple[str, int] | Path, rewrite: Rewrite = bytes, *, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         """`upstream` is a host and port, or a unix socket. `rewrite` is given what upstream sends, piece by piece as it
-        arrives, and returns what the client gets instead."""
+        arrives, and returns what the client gets instead. It listens at `host` and `port`; 0 takes a free one."""
         self._upstream = upstream
         self._rewrite = rewrite
         self._listener: asyncio.Server | None = None
@@ -31,12 +33,12 @@ class TcpProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tcp-proxy", daemon=True)
         self._thread.start()
-        self.port = 0
+        self.host, self.port = host, port
         self.accept()
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def refuse(self) -> None:
         """Refuse new connections; those that are open stay."""
@@ -77,7 +79,7 @@ class TcpProxy:
 
     async def _accept(self) -> None:
         if self._listener is None:
-            self._listener = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
+            self._listener = await asyncio.start_server(self._connect, self.host, self.port)
             self.port = self._listener.sockets[0].getsockname()[1]
 
     async def _refuse(self) -> None:

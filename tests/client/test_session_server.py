@@ -10,7 +10,7 @@ import pytest
 from checkpointd.client import AsyncClient, Client, HeadMoved, NotFound
 from checkpointd.v1 import core_pb2 as core
 from tests.server_process import ServerProcess
-from tests.tcp_proxy import TcpProxy
+from tests.server_proxy import proxy_of, stream_proxy_of
 
 WRITERS, STEPS, BREAKS = 8, 40, 10
 
@@ -41,10 +41,11 @@ def write(step: Callable[[str, str, str], None], name: str, progress: Progress) 
         progress.step()
 
 
-def test_broken_connections_lose_and_double_nothing(server: ServerProcess, tenant: str) -> None:
-    host, _, port = server.address.rpartition(":")
+@pytest.mark.parametrize("carrier", ["stream", "socket"])
+def test_broken_connections_lose_and_double_nothing(server: ServerProcess, tenant: str, carrier: str) -> None:
     progress = Progress()
-    with TcpProxy((host, int(port))) as proxy, Client(proxy.address, tenant=tenant, timeout=60) as client:
+    proxies = proxy_of(server) if carrier == "socket" else stream_proxy_of(server)
+    with proxies as proxy, Client(proxy.address, tenant=tenant, timeout=60) as client:
 
         def step(name: str, checkpoint_id: str, previous: str) -> None:
             # Each step expects the one before it to be the head: one that were lost, or stored late, would end it.

@@ -19,7 +19,8 @@ from psycopg import sql
 from tests.postgres import TestPostgres, running_postgres
 from tests.robustness.broken_server import SWITCH
 from tests.server_process import COMMAND, ServerProcess, eventually
-from tests.tcp_proxy import TcpProxy, postgres_proxy
+from tests.server_proxy import ServerProxy
+from tests.tcp_proxy import postgres_proxy
 
 SERVERS = 2
 
@@ -36,7 +37,8 @@ class Server:
     """A server that is killed and started again at the same address, the proxy that clients reach it by, and the one
     that it reaches its database by."""
 
-    def __init__(self, name: str, home: Path, database_url: str, broken: str | None) -> None:
+    def __init__(self, name: str, host: str, home: Path, database_url: str, broken: str | None) -> None:
+        """`host` is a loopback address of its own, at which clients reach it."""
         self.name = name
         self.log = home / f"{name}.log"
         self.turn = threading.Lock()
@@ -44,9 +46,9 @@ class Server:
         self._command = COMMAND if broken is None else _BROKEN
         self._settings = {} if broken is None else {SWITCH: broken}
         self._address = f"127.0.0.1:{_free_port()}"
+        self._session_port = _free_port()
         self._process: ServerProcess | None = None
-        host, port = self._address.split(":")
-        self.clients = TcpProxy((host, int(port)))
+        self.clients = ServerProxy(self._address, self._session_port, host)
         self.database, self._database_url = postgres_proxy(database_url)
 
     def start(self) -> None:
@@ -58,6 +60,8 @@ class Server:
                     self.log,
                     "--database-url",
                     self._database_url,
+                    "--session-port",
+                    str(self._session_port),
                     listen=self._address,
                     command=self._command,
                     **self._settings,
@@ -121,7 +125,10 @@ class Cluster:
         self.database_url = postgres.create_database()
         self.database_up = threading.Event()
         self.database_up.set()
-        self.servers = [Server(f"server-{number + 1}", home, self.database_url, broken) for number in range(SERVERS)]
+        self.servers = [
+            Server(f"server-{number + 1}", f"127.0.0.{number + 2}", home, self.database_url, broken)
+            for number in range(SERVERS)
+        ]
 
     def target(self, first: int) -> str:
         """The servers as a gRPC target, from one of them on."""

@@ -12,6 +12,7 @@ from tests.server_process import ServerProcess
 
 _OPTIONS = {
     "--listen": "CHECKPOINTD_LISTEN",
+    "--session-port": "CHECKPOINTD_SESSION_PORT",
     "--data-dir": "CHECKPOINTD_DATA_DIR",
     "--database-url": "CHECKPOINTD_DATABASE_URL",
     "--max-message-size": "CHECKPOINTD_MAX_MESSAGE_SIZE",
@@ -63,6 +64,11 @@ _BAD_VALUES = [
     ("--listen", "localhost:http"),
     ("--listen", "localhost:-1"),
     ("--listen", "localhost:65536"),
+    ("--session-port", ""),
+    ("--session-port", "some"),
+    ("--session-port", "-1"),
+    ("--session-port", "65536"),
+    ("--session-port", "50051"),
     ("--data-dir", ""),
     ("--data-dir", "~there-is-no-such-user/data"),
     ("--max-message-size", ""),

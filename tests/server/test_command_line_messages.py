@@ -117,6 +117,7 @@ def test_the_database_of_a_service_is_named(tmp_path: Path) -> None:
     ("option", "value"),
     [
         ("listen", "foo"),
+        ("session-port", "some"),
         ("data-dir", ""),
         ("log-level", "loud"),
         ("max-message-size", "1GB"),
@@ -137,6 +138,16 @@ def test_an_address_in_use_is_told_before_anything_is_made(busy: str, tmp_path: 
     assert said == (
         f"can't listen on {busy}: is another server running there? Stop it, or choose another address with "
         "--listen (CHECKPOINTD_LISTEN)"
+    )
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_session_port_in_use_is_told_before_anything_is_made(busy: str, tmp_path: Path) -> None:
+    port = busy.rpartition(":")[2]
+    said = refusal("--listen", FREE, "--session-port", port, "--data-dir", str(tmp_path / "data"), code=1)
+    assert said == (
+        f"can't listen on {busy}: is another server running there? Stop it, or choose another --session-port "
+        "(CHECKPOINTD_SESSION_PORT); 0 takes a free one"
     )
     assert not (tmp_path / "data").exists()
 

@@ -4,26 +4,19 @@ import errno
 import socket
 
 HINT = "choose another address with --listen (CHECKPOINTD_LISTEN)"
+SESSION_HINT = "choose another --session-port (CHECKPOINTD_SESSION_PORT); 0 takes a free one"
 
 
 class ListenError(Exception):
     """The address to listen on can't be had; the message says which, why, and what to do."""
 
 
-def taken(address: str) -> ListenError:
+def taken(address: str, hint: str = HINT) -> ListenError:
     """The error for an address that something else listens on."""
-    return ListenError(f"can't listen on {address}: is another server running there? Stop it, or {HINT}")
+    return ListenError(f"can't listen on {address}: is another server running there? Stop it, or {hint}")
 
 
-def session_port_taken(host: str, port: int) -> ListenError:
-    """The error for a session port that can't be had."""
-    return ListenError(
-        f"can't listen on {host}:{port} for sessions: is another server running there? "
-        "Choose another --session-port (CHECKPOINTD_SESSION_PORT): 0 takes a free one, none has none"
-    )
-
-
-def check(address: str) -> None:
+def check(address: str, hint: str = HINT) -> None:
     """Look whether HOST:PORT can be listened on, and leave it free. Blocks while a name is looked up.
 
     Raises:
@@ -37,12 +30,12 @@ def check(address: str) -> None:
         found = []
     refusals = [_refusal(family, place) for family, _, _, _, place in found]
     if errno.EADDRINUSE in refusals:
-        raise taken(address)
+        raise taken(address, hint)
     if None in refusals:
         return  # where a name means several addresses, one will do
     if errno.EACCES in refusals:
-        raise ListenError(f"can't listen on {address}: this user may not listen on port {port}; {HINT}")
-    raise ListenError(f"can't listen on {address}: {host} is not an address of this machine; {HINT}")
+        raise ListenError(f"can't listen on {address}: this user may not listen on port {port}; {hint}")
+    raise ListenError(f"can't listen on {address}: {host} is not an address of this machine; {hint}")
 
 
 def _refusal(family: socket.AddressFamily, place: object) -> int | None:

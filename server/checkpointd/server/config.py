@@ -31,6 +31,10 @@ class Config:
     log_level: str
 
     @property
+    def session_address(self) -> str:
+        return f"{self.listen.rpartition(':')[0]}:{self.session_port or 0}"
+
+    @property
     def write_connections(self) -> int:
         return max(1, self.database_connections // 4)
 
@@ -136,7 +140,7 @@ def from_options(options: argparse.Namespace, arguments: Sequence[str], environm
         )
     return Config(
         listen=options.listen,
-        session_port=_session_port(named("session-port"), options.session_port),
+        session_port=_session_port(named("session-port"), options.session_port, int(port)),
         data_dir=data_dir,
         database_url=database_url,
         max_message_size=_size(named("max-message-size"), options.max_message_size, 1, 256 * MIB),
@@ -208,11 +212,13 @@ def _number(name: str, text: str, least: float, most: float, *, whole: bool = Fa
     return value
 
 
-def _session_port(name: str, text: str) -> int | None:
+def _session_port(name: str, text: str, other: int) -> int | None:
     if text == "none":
         return None
     if not (text.isascii() and text.isdecimal() and int(text) < 65536):
         raise ValueError(f"{name} is {text!r}; give a port, 0 for a free one, or none")
+    if other and int(text) == other:
+        raise ValueError(f"{name} is {text!r}, which is the port of --listen; give another one")
     return int(text)
 
 

@@ -9,7 +9,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from checkpointd.engine import Engine
-from checkpointd.server.address import session_port_taken, taken
+from checkpointd.server.address import SESSION_HINT, taken
 from checkpointd.server.checkpoints import CheckpointsHandlers
 from checkpointd.server.config import Config
 from checkpointd.server.guard import Guard
@@ -86,7 +86,7 @@ class Endpoint:
             try:
                 await self._sockets.start(host, self._config.session_port)
             except OSError as error:
-                raise session_port_taken(host, self._config.session_port) from error
+                raise taken(self._config.session_address, SESSION_HINT) from error
         try:
             self._server, port = self._listening(self._config.listen)
         except RuntimeError as error:

@@ -38,6 +38,8 @@ class Service:
         config = self._config
         # First, since all else takes a while and leaves traces: a new database, a migrated one.
         await asyncio.to_thread(address.check, config.listen)
+        if config.session_port:
+            await asyncio.to_thread(address.check, config.session_address, address.SESSION_HINT)
         conninfo = config.database_url
         if conninfo is None:
             conninfo = await self._start_postgres()

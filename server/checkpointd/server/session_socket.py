@@ -273,6 +273,9 @@ class _Connection(asyncio.Protocol):
         self._over = True
         if self._session is not None:
             self._send(SessionResponse(end=session_error(self._reason)).SerializeToString())
+        if isinstance(self._reason, ServerStopping):
+            self._transport.close()
+            return
         self._transport.write_eof()  # and the client closes: what it still sends must not break what it reads
         self._alarm.cancel()
         self._alarm = self._loop.call_later(_PATIENCE, self.abort)

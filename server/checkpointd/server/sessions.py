@@ -23,6 +23,9 @@ from checkpointd.v1.checkpoints_pb2 import (
 _MOST_UNANSWERED = 1000
 _MOST_WAITING = 16 << 20
 
+# How many checkpoints a session reads at once. More than there are connections; and their answers are not waiting yet.
+_MOST_GETS = 16
+
 # Bytes of a response, unless a single answer has more. Small answers go before those that are larger than this.
 _RESPONSE = 1 << 20
 
@@ -50,6 +53,7 @@ class Session:
         self._large: deque[tuple[SessionAnswer, int]] = deque()
         self._waiting = 0  # bytes of them
         self._sent = asyncio.Event()
+        self._gets = asyncio.Semaphore(_MOST_GETS)
 
     @property
     def full(self) -> bool:
@@ -117,9 +121,10 @@ class Session:
             future.add_done_callback(partial(self._done, op.number, kind))
 
     async def _get_checkpoint(self, tenant: str, request: GetCheckpointRequest) -> GetCheckpointResponse:
-        while self._waiting > _MOST_WAITING:
-            await self.room()
-        return await self._get(tenant, request)
+        async with self._gets:
+            while self._waiting > _MOST_WAITING:
+                await self.room()
+            return await self._get(tenant, request)
 
     def _done(self, number: int, kind: str, future: asyncio.Future[Any]) -> None:
         self._under_way.discard(future)

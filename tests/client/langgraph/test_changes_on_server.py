@@ -13,7 +13,7 @@ from checkpointd.client.langgraph import writers as writing
 from checkpointd.client.langgraph.writers import Mode
 from tests.client.langgraph.test_sending import CONFIG, Either, chat, checkpoint, either, graph, put, said
 from tests.server_process import ServerProcess
-from tests.tcp_proxy import TcpProxy
+from tests.server_proxy import proxy_of
 
 __all__ = ["either"]
 
@@ -23,8 +23,7 @@ class Network:
 
     def __init__(self, server: ServerProcess) -> None:
         self.received = 0
-        host, _, port = server.address.rpartition(":")
-        self.proxy = TcpProxy((host, int(port)), self._count)
+        self.proxy = proxy_of(server, self._count)
 
     def _count(self, data: bytes) -> bytes:
         self.received += len(data)
