@@ -12,7 +12,7 @@ from tests.tcp_proxy import Rewrite, TcpProxy
 
 # Loopback addresses on which the servers of tests do not listen. A client connects to the session port that a server
 # offers at the address by which it reached gRPC's.
-_HOST, _STREAM_HOST = "127.0.0.2", "127.0.0.3"
+_HOST, STREAM_HOST = "127.0.0.2", "127.0.0.3"
 
 
 class ServerProxy:
@@ -75,4 +75,4 @@ def proxy_of(server: ServerProcess, rewrite: Rewrite = bytes) -> ServerProxy:
 def stream_proxy_of(server: ServerProcess) -> TcpProxy:
     """Before a server's gRPC only: sessions are carried by streams."""
     host, _, port = server.address.rpartition(":")
-    return TcpProxy((host, int(port)), host=_STREAM_HOST)
+    return TcpProxy((host, int(port)), host=STREAM_HOST)

@@ -64,8 +64,12 @@ class ThreadSession(Session):
                     waiting.wait(left)
             return True
         finally:
-            if self._waiting and not self._leading.locked():
-                self._let_another_lead()
+            self._let_another_lead(waiting)
+
+    def drop(self, number: int) -> bool:
+        dropped = super().drop(number)
+        self._let_another_lead()  # who was woken to read may be who gives up
+        return dropped
 
     def _put(self, op: bytes, *, may_wait: bool) -> None:
         self._packet.put(op, may_wait=may_wait)
@@ -115,9 +119,12 @@ class ThreadSession(Session):
             self._socket.shut_down()
             self._fail(status)
 
-    def _let_another_lead(self) -> None:
+    def _let_another_lead(self, leaving: WaitingThread | None = None) -> None:
+        """If nobody reads, wake one of those who wait."""
+        if not self._waiting or self._leading.locked():
+            return
         for waiting in list(self._waiting.values()):
-            if isinstance(waiting, WaitingThread):
+            if isinstance(waiting, WaitingThread) and waiting is not leaving:
                 waiting.wake()
                 return
 
