@@ -247,9 +247,12 @@ class Batch:
 
     def statement(self) -> str:
         """The statement that stores them, where they have no conditions: the one that does least beside."""
+        one = len(self._threads) == 1
         if not self._with_checkpoints:
-            return "commit_writes" if len(self._threads) > 1 else "commit_writes_of_one"
-        return "commit" if self._with_writes or len(self._threads) > 1 else "commit_checkpoints_of_one"
+            return "commit_writes_of_one" if one else "commit_writes"
+        if not one:
+            return "commit"
+        return "commit_of_one" if self._with_writes else "commit_checkpoints_of_one"
 
     def conditions(self) -> ConditionRows:
         """The conditions of the threads that have one."""

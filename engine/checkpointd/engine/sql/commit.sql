@@ -15,16 +15,26 @@ WITH {{locked}},
 {{thread}}
 {{store_writes}}
 
--- name: commit_writes_of_one
--- As commit_writes, for one thread: nothing is to be ordered, and little to be joined.
-WITH {{only_thread}}
-{{store_writes}}
+-- name: commit_of_one
+-- As commit, for one thread: nothing is to be ordered, and nothing to be joined. A small commit costs PostgreSQL little but
+-- to start the parts of its plan, so it has as few as may be.
+WITH {{only_thread}},
+{{stored_checkpoints_of_one}},
+stored_writes AS (
+    {{store_writes_of_one}}
+)
+{{told_of_one}}
 
 -- name: commit_checkpoints_of_one
--- As commit, for checkpoints of one thread.
+-- As commit_of_one, for a group without writes.
 WITH {{only_thread}},
-{{stored_checkpoints}}
-{{told}}
+{{stored_checkpoints_of_one}}
+{{told_of_one}}
+
+-- name: commit_writes_of_one
+-- As commit_of_one, for a group without checkpoints.
+WITH {{only_thread}}
+{{store_writes_of_one}}
 
 -- name: locked
 locked AS (
@@ -39,17 +49,12 @@ SELECT given.tenant, given.thread_id, given.commits, given.graph_hash
 FROM unnest(%(threads)s) AS given
 
 -- name: only_thread
--- As locked and thread, for one.
-locked AS (
+-- As locked and thread, for one. The base of a change is looked at where the thread is locked.
+thread AS (
     INSERT INTO checkpointd.threads AS thread (tenant, thread_id, seq, graph_hash)
     {{given_commits}}
-    {{one_commit_more}}
-),
-thread AS MATERIALIZED (
-    SELECT 1 AS no, locked.tenant, locked.thread_id, locked.seq, locked.epoch
-    FROM locked
-    CROSS JOIN unnest(%(threads)s) AS target
-    WHERE {{base_is_there}}
+    {{one_commit_more}},
+        CASE WHEN (%(threads)s)[1].epoch <> epoch THEN checkpointd.refuse_base_v1() ELSE true END AS base_is_there
 )
 
 -- name: one_commit_more
@@ -66,6 +71,14 @@ FROM stored_checkpoints AS stored JOIN thread USING (tenant, thread_id)
 UNION ALL
 SELECT 1, no::integer, checkpoint_ns, channel, version, thread.epoch
 FROM stored_values AS stored JOIN thread USING (tenant, thread_id)
+WHERE stored.large
+
+-- name: told_of_one
+SELECT 0 AS kind, 1 AS no, checkpoint_ns, checkpoint_id AS name, '' AS version, seq AS number
+FROM stored_checkpoints
+UNION ALL
+SELECT 1, 1, checkpoint_ns, channel, version, thread.epoch
+FROM stored_values AS stored CROSS JOIN thread
 WHERE stored.large
 
 -- name: given_threads
@@ -93,45 +106,79 @@ CASE WHEN target.epoch <> locked.epoch THEN checkpointd.refuse_base_v1() ELSE tr
 -- name: stored_checkpoints
 -- With the values that they are stored with.
 stored_checkpoints AS (
-    INSERT INTO checkpointd.checkpoints AS stored (
-        tenant, thread_id, checkpoint_ns, checkpoint_id, seq, parent_id, run_id,
-        channel_versions, metadata, native_metadata, body
-    )
-    SELECT
-        thread.tenant, thread.thread_id, given.checkpoint_ns, given.checkpoint_id, thread.seq - given.seq_back, given.parent_id,
-        given.run_id, given.channel_versions::jsonb, given.metadata, given.native_metadata, given.body
-    FROM unnest(%(checkpoints)s) AS given
+    {{insert_checkpoints}}
     JOIN thread ON thread.no = given.thread_no
-    ON CONFLICT (tenant, thread_id, checkpoint_ns, checkpoint_id) DO UPDATE SET
-        run_id = excluded.run_id,
-        channel_versions = excluded.channel_versions,
-        metadata = excluded.metadata,
-        native_metadata = excluded.native_metadata,
-        body = excluded.body
-    WHERE NOT stored.hidden
-    RETURNING tenant, thread_id, checkpoint_ns, checkpoint_id, seq
+    {{keep_checkpoints}}
 ),
 stored_values AS (
-    INSERT INTO checkpointd.channel_values (
-        tenant, thread_id, checkpoint_ns, channel, version, encoding, data, base_version, pieces, links, hash
-    )
-    SELECT
-        thread.tenant, thread.thread_id, given.checkpoint_ns, given.channel, given.version, given.encoding, given.data,
-        given.base_version, given.pieces, given.links, given.hash
-    FROM unnest(%(values)s) AS given
+    {{insert_values}}
     JOIN thread ON thread.no = given.thread_no
-    -- A database that was set back, by a failover or a restore, has lost the base and its epoch together.
-    WHERE CASE WHEN given.base_version IS NOT NULL AND NOT EXISTS (
-        SELECT FROM checkpointd.channel_values AS base
-        WHERE base.tenant = thread.tenant AND base.thread_id = thread.thread_id
-            AND base.checkpoint_ns = given.checkpoint_ns AND base.channel = given.channel
-            AND base.version = given.base_version AND base.hash = given.base_hash
-    ) THEN checkpointd.refuse_base_v1() ELSE true END
-    ON CONFLICT (tenant, thread_id, checkpoint_ns, channel, version) DO NOTHING
-    RETURNING tenant, thread_id, checkpoint_ns, channel, version, coalesce(octet_length(data) >= 2048, true) AS large
+    {{keep_values}}
+)
+
+-- name: stored_checkpoints_of_one
+stored_checkpoints AS (
+    {{insert_checkpoints}}
+    CROSS JOIN thread
+    {{keep_checkpoints}}
+),
+stored_values AS (
+    {{insert_values}}
+    CROSS JOIN thread
+    {{keep_values}}
 )
 
 -- name: store_writes
+{{insert_writes}}
+JOIN thread ON thread.no = given.thread_no
+{{keep_writes}}
+
+-- name: store_writes_of_one
+{{insert_writes}}
+CROSS JOIN thread
+{{keep_writes}}
+
+-- name: insert_checkpoints
+INSERT INTO checkpointd.checkpoints AS stored (
+    tenant, thread_id, checkpoint_ns, checkpoint_id, seq, parent_id, run_id,
+    channel_versions, metadata, native_metadata, body
+)
+SELECT
+    thread.tenant, thread.thread_id, given.checkpoint_ns, given.checkpoint_id, thread.seq - given.seq_back, given.parent_id,
+    given.run_id, given.channel_versions::jsonb, given.metadata, given.native_metadata, given.body
+FROM unnest(%(checkpoints)s) AS given
+
+-- name: keep_checkpoints
+ON CONFLICT (tenant, thread_id, checkpoint_ns, checkpoint_id) DO UPDATE SET
+    run_id = excluded.run_id,
+    channel_versions = excluded.channel_versions,
+    metadata = excluded.metadata,
+    native_metadata = excluded.native_metadata,
+    body = excluded.body
+WHERE NOT stored.hidden
+RETURNING tenant, thread_id, checkpoint_ns, checkpoint_id, seq
+
+-- name: insert_values
+INSERT INTO checkpointd.channel_values (
+    tenant, thread_id, checkpoint_ns, channel, version, encoding, data, base_version, pieces, links, hash
+)
+SELECT
+    thread.tenant, thread.thread_id, given.checkpoint_ns, given.channel, given.version, given.encoding, given.data,
+    given.base_version, given.pieces, given.links, given.hash
+FROM unnest(%(values)s) AS given
+
+-- name: keep_values
+-- A database that was set back, by a failover or a restore, has lost the base and its epoch together.
+WHERE CASE WHEN given.base_version IS NOT NULL AND NOT EXISTS (
+    SELECT FROM checkpointd.channel_values AS base
+    WHERE base.tenant = thread.tenant AND base.thread_id = thread.thread_id
+        AND base.checkpoint_ns = given.checkpoint_ns AND base.channel = given.channel
+        AND base.version = given.base_version AND base.hash = given.base_hash
+) THEN checkpointd.refuse_base_v1() ELSE true END
+ON CONFLICT (tenant, thread_id, checkpoint_ns, channel, version) DO NOTHING
+RETURNING tenant, thread_id, checkpoint_ns, channel, version, coalesce(octet_length(data) >= 2048, true) AS large
+
+-- name: insert_writes
 INSERT INTO checkpointd.writes AS stored (
     tenant, thread_id, checkpoint_ns, checkpoint_id, task_id, idx, seq, task_path, channel, encoding, data, hash
 )
@@ -139,7 +186,8 @@ SELECT
     thread.tenant, thread.thread_id, given.checkpoint_ns, given.checkpoint_id, given.task_id, given.idx,
     thread.seq - given.seq_back, given.task_path, given.channel, given.encoding, given.data, given.hash
 FROM unnest(%(writes)s) AS given
-JOIN thread ON thread.no = given.thread_no
+
+-- name: keep_writes
 ON CONFLICT (tenant, thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE SET
     seq = excluded.seq,
     task_path = excluded.task_path,
