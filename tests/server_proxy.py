@@ -3,10 +3,7 @@
 from types import TracebackType
 from typing import Self
 
-import grpc
-
-from checkpointd.v1.checkpoints_pb2 import SessionOffer
-from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsStub
+from tests.server.session_carriers import offer_to
 from tests.server_process import ServerProcess
 from tests.tcp_proxy import Rewrite, TcpProxy
 
@@ -64,12 +61,9 @@ class ServerProxy:
 
 def proxy_of(server: ServerProcess, rewrite: Rewrite = bytes) -> ServerProxy:
     """Before a server that runs."""
-    with grpc.insecure_channel(server.address) as channel:
-        call = CheckpointsStub(channel).Session(iter(()), timeout=60)
-        value = dict(call.initial_metadata() or ())["checkpointd-session-offer-bin"]
-        list(call)
-    assert isinstance(value, bytes)
-    return ServerProxy(server.address, SessionOffer.FromString(value).port, rewrite=rewrite)
+    offer = offer_to(server.address, "default")
+    assert offer is not None
+    return ServerProxy(server.address, offer.port, rewrite=rewrite)
 
 
 def stream_proxy_of(server: ServerProcess) -> TcpProxy:
