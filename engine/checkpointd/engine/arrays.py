@@ -11,7 +11,9 @@ from psycopg import AsyncConnection
 from psycopg.adapt import Buffer, Dumper
 from psycopg.pq import Format
 
-_INT2, _INT4, _INT8, _TEXT, _BYTEA = 21, 23, 20, 25, 17
+from checkpointd.engine import binary
+
+_INT2, _INT4, _INT8, _TEXT, _BYTEA = binary.INT2, binary.INT4, binary.INT8, binary.TEXT, binary.BYTEA
 
 _ARRAY_HEADER = Struct("!iiIii").pack
 _CELL_HEADER = Struct("!Ii").pack

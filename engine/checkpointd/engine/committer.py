@@ -27,7 +27,7 @@ from checkpointd.engine.errors import (
     LeaseLost,
 )
 from checkpointd.engine.held import HeldConnection
-from checkpointd.engine.prepared import Cells, ServingConnection
+from checkpointd.engine.prepared import Row, ServingConnection
 from checkpointd.engine.sql import STATEMENTS
 
 Answer = TypeVar("Answer")
@@ -98,7 +98,7 @@ class _Lane:
     answer comes. A task sees to what has to be waited for: a connection, a condition, trouble."""
 
     def __init__(self, database: Database) -> None:
-        self._held = HeldConnection(database)
+        self._held = HeldConnection(database.writing)
         self._waiting: deque[_Waiting] = deque()
         self._loop = asyncio.get_running_loop()
         self._busy = False
@@ -137,7 +137,7 @@ class _Lane:
         if connection is None or any(one.commit.condition is not None for one in waiting):
             return False
 
-        def done(rows: list[Cells], error: Exception | None) -> None:
+        def done(rows: list[Row], error: Exception | None) -> None:
             if error is None and not connection.spent:
                 try:
                     stored = _told(batch, rows)
@@ -159,7 +159,7 @@ class _Lane:
         for one in waiting:
             one.tell(stored)
 
-    async def _see_to(self, waiting: list[_Waiting], batch: Batch, rows: list[Cells], error: Exception | None) -> None:
+    async def _see_to(self, waiting: list[_Waiting], batch: Batch, rows: list[Row], error: Exception | None) -> None:
         """See to what is left to do after a batch, which is stored unless there is an error."""
         if error is None:
             await self._held.give_back_spent()
@@ -257,11 +257,10 @@ async def _checked(connection: ServingConnection, batch: Batch, conditions: Cond
         return list(await cursor.fetchall())
 
 
-def _told(batch: Batch, rows: list[Cells]) -> Stored:
+def _told(batch: Batch, rows: list[Row]) -> Stored:
     """What a batch without conditions has stored."""
     stored = Stored()
-    for row in rows:
-        kind, number, checkpoint_ns, name, version, count = _read(row)
+    for kind, number, checkpoint_ns, name, version, count in rows:
         _tell(stored, batch, number, kind, checkpoint_ns, name, version, count)
     return stored
 
@@ -286,19 +285,6 @@ def _refusal(kind: int, commit: Commit, checkpoint_ns: str, head: str, holder: s
         case 3:
             return LeaseLost(commit.thread_id, condition.token or 0, holder, head)
     return AlreadyWritten(commit.thread_id, checkpoint_ns, head)
-
-
-def _read(row: Cells) -> tuple[int, int, str, str, str, int]:
-    """The binary cells of a row of the statement `told`."""
-    kind, number, checkpoint_ns, name, version, count = (cell or b"" for cell in row)
-    return (
-        int.from_bytes(kind),
-        int.from_bytes(number),
-        str(checkpoint_ns, "utf-8"),
-        str(name, "utf-8"),
-        str(version, "utf-8"),
-        int.from_bytes(count),
-    )
 
 
 def _copy(error: Exception) -> Exception:

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor, pq
@@ -14,7 +15,8 @@ from psycopg_pool import AsyncConnectionPool
 from checkpointd.engine import arrays
 from checkpointd.engine.errors import StartupError, translated
 from checkpointd.engine.migrations import migrate
-from checkpointd.engine.prepared import ServingConnection
+from checkpointd.engine.prepared import Row, ServingConnection
+from checkpointd.engine.readers import Readers
 from checkpointd.engine.sql import STATEMENTS
 
 _log = logging.getLogger(__name__)
@@ -91,6 +93,7 @@ class Database:
         self._writes = self._pool("writes", self.write_connections)
         self._reads = self._pool("reads", self.read_connections)
         share = max(1, self.read_connections // 3)
+        self._readers = Readers(self._reading, self.read_connections // 3)
         self._changes, self._leases = asyncio.Semaphore(share), asyncio.Semaphore(share)
         try:
             await self._writes.open(wait=True, timeout=_OPEN_TIMEOUT)
@@ -107,6 +110,7 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         self._rechecking.cancel()
+        await self._readers.close()
         await self._writes.close()
         await self._reads.close()
 
@@ -146,10 +150,19 @@ class Database:
         async with self._leases, translated(), self._checked(self._reads) as connection:
             yield connection
 
+    async def rows(self, statement: str, parameters: Mapping[str, Any]) -> list[Row]:
+        """The rows of one of the statements that read all the time. The driver's errors leave as the engine's."""
+        return await self._readers.rows(statement, parameters)
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[ServingConnection]:
+        async with translated(), self._checked(self._reads) as connection:
+            yield connection
+
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncCursor[TupleRow]]:
         """A binary cursor for one statement that reads. The driver's errors leave as the engine's."""
-        async with translated(), self._checked(self._reads) as connection, connection.cursor(binary=True) as cursor:
+        async with self._reading() as connection, connection.cursor(binary=True) as cursor:
             yield cursor
 
     @asynccontextmanager

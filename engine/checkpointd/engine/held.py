@@ -1,10 +1,10 @@
 """A connection that one caller keeps for as long as it works well."""
 
-from contextlib import AsyncExitStack
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import psycopg
 
-from checkpointd.engine.database import Database
 from checkpointd.engine.prepared import ServingConnection
 
 # Uses after which it goes through its pool, which replaces what has become old.
@@ -12,11 +12,12 @@ _MOST_USES = 10_000
 
 
 class HeldConnection:
-    """A connection for commits: taken from its pool when it is needed, and kept, as taking one for each commit costs as
+    """A connection that is taken from its pool when it is needed, and kept, as taking one for each statement costs as
     much as using it. After trouble it goes back to the pool, which looks at it, and the next one is taken."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, take: Callable[[], AbstractAsyncContextManager[ServingConnection]]) -> None:
+        """`take` takes one from its pool, and gives it back."""
+        self._take = take
         self._taken = AsyncExitStack()
         self._connection: ServingConnection | None = None
         self._uses = 0
@@ -39,7 +40,7 @@ class HeldConnection:
         elif self._uses >= _MOST_USES:
             await self.give_back()
         if self._connection is None:
-            self._connection = await self._taken.enter_async_context(self._database.writing())
+            self._connection = await self._taken.enter_async_context(self._take())
             self._uses = 0
         self._uses += 1
         return self._connection

@@ -1,12 +1,12 @@
 """Statements that run all the time, without the driver's machinery around them.
 
-A commit takes a handful of arrays that are packed here anyway (see arrays.py). So it goes to libpq as it is: prepared
-once a connection, sent, waited for, and its few rows read. Through the driver's cursor the same costs twice the CPU.
+They go to libpq as they are: prepared once a connection, sent, waited for, and their rows read. Through the driver's
+cursor the same costs two to three times the CPU.
 """
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 import psycopg
@@ -15,6 +15,7 @@ from psycopg.pq import ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 
 from checkpointd.engine.arrays import Oids, Rows
+from checkpointd.engine.binary import PACK, PARSE, Pack, Parse
 from checkpointd.engine.sql import STATEMENTS
 
 _PARAMETER = re.compile(r"%\((\w+)\)s")
@@ -22,9 +23,9 @@ _PARAMETER = re.compile(r"%\((\w+)\)s")
 # Bytes that a connection may have carried at once and still be kept.
 _MOST_KEPT = 8 << 20
 
-Cells = tuple[bytes | None, ...]
+Row = tuple[Any, ...]
 
-Done = Callable[[list[Cells], psycopg.Error | None], None]
+Done = Callable[[list[Row], psycopg.Error | None], None]
 """Told what a statement returned, or what went wrong."""
 
 # Seconds between looks at a socket of which the loop says nothing. uvloop stops watching one, and does not tell, when
@@ -35,17 +36,21 @@ _LOOK = 0.2
 _ResultDone = Callable[[PGresult | None, psycopg.Error | None], None]
 
 
-def _rows(result: PGresult) -> list[Cells]:
-    columns = range(result.nfields)
-    return [tuple([result.get_value(row, column) for column in columns]) for row in range(result.ntuples)]
-
-
 class _Prepared(NamedTuple):
     """A statement that the connection knows."""
 
     name: bytes
-    parameters: list[tuple[str, int]]  # each with the oid of its rows' type, in order
+    parameters: list[tuple[str, Pack]]  # in order
     formats: list[Format]
+    columns: list[Parse]
+
+    def rows(self, result: PGresult) -> list[Row]:
+        """The rows of a result."""
+        value, columns = result.get_value, list(enumerate(self.columns))
+        return [
+            tuple([None if (cell := value(row, column)) is None else parse(cell) for column, parse in columns])
+            for row in range(result.ntuples)
+        ]
 
 
 class ServingConnection(AsyncConnection):
@@ -71,8 +76,8 @@ class ServingConnection(AsyncConnection):
         """Told of bytes that go through it. libpq's buffers never shrink: after large ones it has to be replaced."""
         self.spent = self.spent or size > _MOST_KEPT
 
-    async def run(self, statement: str, parameters: dict[str, Rows]) -> list[Cells]:
-        """Run one of the statements with its arrays of rows, and return what it returns, in binary form.
+    async def run(self, statement: str, parameters: Mapping[str, Any]) -> list[Row]:
+        """Run one of the statements, with arrays of rows and values of the types in binary.py, and return its rows.
 
         The connection must be this caller's alone, and in no transaction: what was prepared here is found gone when the
         driver has seen a ROLLBACK, and can't be prepared again within one. Cancelled, it leaves the statement under
@@ -89,7 +94,7 @@ class ServingConnection(AsyncConnection):
             self._prepared_here.clear()
             return await self._run(statement, parameters)
 
-    def start(self, statement: str, parameters: dict[str, Rows], done: Done) -> bool:
+    def start(self, statement: str, parameters: Mapping[str, Any], done: Done) -> bool:
         """As `run`, for who is called back instead of waiting, in the step of the loop in which the answer comes.
 
         Returns False, and has done nothing, when the statement is not prepared or the connection not idle: then `run`
@@ -100,33 +105,43 @@ class ServingConnection(AsyncConnection):
             return False
 
         def received(result: PGresult | None, error: psycopg.Error | None) -> None:
-            done([] if result is None else _rows(result), error)
+            done([] if result is None else prepared.rows(result), error)
 
         self._send(prepared, parameters, received)
         return True
 
-    async def _run(self, statement: str, parameters: dict[str, Rows]) -> list[Cells]:
+    async def _run(self, statement: str, parameters: Mapping[str, Any]) -> list[Row]:
         prepared = self._prepared_here.get(statement) or await self._prepare(statement, parameters)
-        return _rows(await self._result(lambda received: self._send(prepared, parameters, received)))
+        return prepared.rows(await self._result(lambda received: self._send(prepared, parameters, received)))
 
-    def _send(self, prepared: _Prepared, parameters: dict[str, Rows], received: _ResultDone) -> None:
-        packed = [parameters[name].packed(element) for name, element in prepared.parameters]
+    def _send(self, prepared: _Prepared, parameters: Mapping[str, Any], received: _ResultDone) -> None:
+        packed = [pack(parameters[name]) for name, pack in prepared.parameters]
         self.carries(sum(map(len, packed)))
         self.pgconn.send_query_prepared(prepared.name, packed, prepared.formats, Format.BINARY)
         self._expect(received)
 
-    async def _prepare(self, statement: str, parameters: dict[str, Rows]) -> _Prepared:
+    async def _prepare(self, statement: str, parameters: Mapping[str, Any]) -> _Prepared:
+        key = statement.encode()
         names = list(dict.fromkeys(_PARAMETER.findall(STATEMENTS[statement])))
         text = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", STATEMENTS[statement])
-        oids = [self._oids[type(parameters[name])] for name in names]
+        # PostgreSQL can't know which arrays of rows a statement takes; of all else it tells the types.
+        given = [self._oids.get(type(parameters[name])) for name in names]
 
-        def send(received: _ResultDone) -> None:
-            self.pgconn.send_prepare(statement.encode(), text.encode(), [array for _, array in oids])
+        def prepare(received: _ResultDone) -> None:
+            self.pgconn.send_prepare(key, text.encode(), [0 if oids is None else oids[1] for oids in given])
             self._expect(received)
 
-        await self._result(send)
-        elements = [(name, element) for name, (element, _) in zip(names, oids, strict=True)]
-        prepared = _Prepared(statement.encode(), elements, [Format.BINARY] * len(names))
+        def describe(received: _ResultDone) -> None:
+            self.pgconn.send_describe_prepared(key)
+            self._expect(received)
+
+        await self._result(prepare)
+        told = await self._result(describe)
+        packs = [
+            PACK[told.param_type(place)] if oids is None else _packing(oids[0]) for place, oids in enumerate(given)
+        ]
+        columns = [PARSE[told.ftype(column)] for column in range(told.nfields)]
+        prepared = _Prepared(key, list(zip(names, packs, strict=True)), [Format.BINARY] * len(names), columns)
         self._prepared_here[statement] = prepared
         return prepared
 
@@ -228,3 +243,10 @@ class ServingConnection(AsyncConnection):
         """Close it."""
         self._unlisten()
         await super().close()
+
+
+def _packing(element: int) -> Pack:
+    def packed(rows: Rows) -> bytes:
+        return rows.packed(element)
+
+    return packed

@@ -1,16 +1,14 @@
 """Reading checkpoints: what all services that answer from them share."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Protocol
 
-from psycopg import AsyncConnection, AsyncCursor
-from psycopg.rows import TupleRow
+from psycopg import AsyncConnection
 
-from checkpointd.engine.prepared import ServingConnection
+from checkpointd.engine.prepared import Row
 from checkpointd.engine.sql import STATEMENTS
 from checkpointd.engine.stored_values import StoredValue
-from checkpointd.engine.tuples import NOTHING_KNOWN, Known, Row, channel_histories, checkpoint_tuples
+from checkpointd.engine.tuples import NOTHING_KNOWN, Known, channel_histories, checkpoint_tuples
 from checkpointd.engine.values import KnownValue, loaded
 from checkpointd.v1.checkpoints_pb2 import ChannelHistory
 from checkpointd.v1.core_pb2 import CheckpointTuple
@@ -26,8 +24,8 @@ MAX_SEQUENCE = 2**63 - 1
 class Source(Protocol):
     """Where statements are run: the database, or one connection in a transaction."""
 
-    def reading(self) -> AbstractAsyncContextManager[AsyncCursor[TupleRow]]:
-        """A binary cursor for one statement."""
+    async def rows(self, statement: str, parameters: Mapping[str, Any]) -> list[Row]:
+        """The rows of a statement."""
         ...
 
 
@@ -37,11 +35,11 @@ class Held:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncCursor[TupleRow]]:
-        """A binary cursor of the connection."""
+    async def rows(self, statement: str, parameters: Mapping[str, Any]) -> list[Row]:
+        """The rows of a statement."""
         async with self._connection.cursor(binary=True) as cursor:
-            yield cursor
+            await cursor.execute(STATEMENTS[statement].encode(), parameters, prepare=True)
+            return await cursor.fetchall()
 
 
 class Reads:
@@ -52,12 +50,7 @@ class Reads:
 
     async def rows(self, statement: str, parameters: dict[str, object]) -> list[Row]:
         """The rows of a statement."""
-        async with self._source.reading() as cursor:
-            await cursor.execute(STATEMENTS[statement].encode(), {**NOTHING_KNOWN, **parameters}, prepare=True)
-            rows: list[Row] = list(await cursor.fetchall())
-            if isinstance(cursor.connection, ServingConnection):
-                cursor.connection.carries(sum(len(cell) for row in rows for cell in row if type(cell) is bytes))
-            return rows
+        return await self._source.rows(statement, {**NOTHING_KNOWN, **parameters})
 
     async def tuples(
         self,
