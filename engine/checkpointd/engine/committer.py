@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
-from zlib import crc32
 
 import psycopg
 from psycopg import AsyncConnection
@@ -65,7 +64,7 @@ class Committer:
         Raises, mostly in the answer:
             EngineError: it was refused, and nothing of it is stored, or the database broke off and that is not known.
         """
-        lane = self._lanes[crc32(f"{commit.tenant}\0{commit.thread_id}".encode()) % len(self._lanes)]
+        lane = self._lanes[hash((commit.tenant, commit.thread_id)) % len(self._lanes)]
         return lane.put(commit, read)
 
     async def close(self) -> None:

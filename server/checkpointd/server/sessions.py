@@ -36,6 +36,7 @@ class Session:
     def __init__(self, engine: Engine, tenant: str, ready: Callable[[], None], room: Callable[[], None]) -> None:
         """`ready` is called whenever an answer can be sent, and `room` whenever some were."""
         self._tenant = tenant
+        self._loop = asyncio.get_running_loop()
         self._ready = ready
         self._room = room
         checkpoints = engine.checkpoints
@@ -113,7 +114,8 @@ class Session:
         try:
             if kind is None:
                 raise InvalidField("ops.request", "is empty or of a kind that this server does not know")
-            future = asyncio.ensure_future(self._does[kind](self._tenant, getattr(op, kind)))
+            answer = self._does[kind](self._tenant, getattr(op, kind))
+            future = answer if isinstance(answer, asyncio.Future) else self._loop.create_task(answer)
         except Exception as error:
             self._answer(_refused(op.number, error))
         else:

@@ -66,6 +66,8 @@ class Packet:
 
         For one thread at a time.
         """
+        if len(self._ops) == 1 and not self._held:
+            return self._ops.popleft()
         ops = self._held.take_out()
         size = sum(map(len, ops))
         while self._ops and size < ENOUGH_BYTES and len(ops) < MOST_OPS:

@@ -117,6 +117,8 @@ class Messages:
 
     def after(self, data: bytes) -> list[bytes]:
         """The messages that are whole after some bytes more."""
+        if not self._parts and int.from_bytes(data[:_LENGTH], "big") == len(data) - _LENGTH:
+            return [data[_LENGTH:]]  # as most come
         whole: list[bytes] = []
         self._parts.append(data)
         self._size += len(data)

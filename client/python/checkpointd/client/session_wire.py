@@ -24,6 +24,8 @@ _SHORT = tuple(bytes((value,)) for value in range(0x80))
 def _varint(value: int) -> bytes:
     if value <= 0x7F:
         return _SHORT[value]
+    if value <= 0x3FFF:
+        return bytes((value & 0x7F | 0x80, value >> 7))
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

@@ -243,7 +243,7 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         operation, place = requests.put_checkpoint(
             config, checkpoint, metadata, new_versions, self.serde, self._registered.graph_hash, sending
         )
-        self._writers.send(config, operation, Write.of_checkpoint(config, place, metadata), sending)
+        self._writers.send(config, operation, lambda: Write.of_checkpoint(config, place, metadata), sending)
         return config_of(place)
 
     async def aput(
@@ -259,7 +259,7 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         operation, place = requests.put_checkpoint(
             config, checkpoint, metadata, new_versions, self.serde, self._registered.graph_hash, sending
         )
-        await self._writers.asend(config, operation, Write.of_checkpoint(config, place, metadata), sending)
+        await self._writers.asend(config, operation, lambda: Write.of_checkpoint(config, place, metadata), sending)
         return config_of(place)
 
     def put_writes(
@@ -268,7 +268,7 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         """Store what a task wrote on the checkpoint that the config names. The checkpoint may come later."""
         may_wait = self._company.follows(config, writes)
         operation = requests.put_writes(config, writes, task_id, task_path, self.serde, may_wait=may_wait)
-        self._writers.send(config, operation, Write.of_task(config))
+        self._writers.send(config, operation, lambda: Write.of_task(config))
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -276,7 +276,7 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         """As `put_writes`."""
         may_wait = self._company.follows(config, writes)
         operation = requests.put_writes(config, writes, task_id, task_path, self.serde, may_wait=may_wait)
-        await self._writers.asend(config, operation, Write.of_task(config))
+        await self._writers.asend(config, operation, lambda: Write.of_task(config))
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete a thread with everything in it. One that does not exist is deleted already."""

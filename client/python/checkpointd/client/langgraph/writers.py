@@ -8,7 +8,7 @@ replays from before its first checkpoint.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -154,12 +154,17 @@ class Writers:
         return self._checked and runs.saves_at_end(config)
 
     def send(
-        self, config: RunnableConfig, operation: Operation[Any], write: Write, sending: Sending | None = None
+        self,
+        config: RunnableConfig,
+        operation: Operation[Any],
+        does: Callable[[], Write],
+        sending: Sending | None = None,
     ) -> object:
         """Make a call that writes, now or with the checkpoint that it belongs to; a checkpoint with its `sending`."""
         make = call if sending is None else partial(sending.send, call)
         if not self._checked:
             return make(self._connection, operation)
+        write = does()
         with self._turn(config, write) as (run, turn):
             turn.wait(self._connection.timeout)
             with self._lease(run, config, write) as lease:
@@ -167,12 +172,17 @@ class Writers:
                 return None if ready is None else make(self._connection, ready)
 
     async def asend(
-        self, config: RunnableConfig, operation: Operation[Any], write: Write, sending: Sending | None = None
+        self,
+        config: RunnableConfig,
+        operation: Operation[Any],
+        does: Callable[[], Write],
+        sending: Sending | None = None,
     ) -> object:
         """As `send`."""
         make = acall if sending is None else partial(sending.asend, acall)
         if not self._checked:
             return await make(self._connection, operation)
+        write = does()
         with self._turn(config, write) as (run, turn):
             await turn.await_(self._connection.timeout)
             async with self._alease(run, config, write) as lease:
