@@ -28,11 +28,12 @@ COPY --from=build /opt/checkpointd /opt/checkpointd
 ENV PATH=/opt/checkpointd/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     XDG_DATA_HOME=/var/lib \
-    CHECKPOINTD_LISTEN=0.0.0.0:50051
+    CHECKPOINTD_LISTEN=0.0.0.0:50051 \
+    CHECKPOINTD_SESSION_PORT=50052
 # By number, so that an orchestrator can tell that it is not root.
 USER 10001:10001
 VOLUME /var/lib/checkpointd
-EXPOSE 50051
+EXPOSE 50051 50052
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 \
     CMD checkpointd health --server "127.0.0.1:${CHECKPOINTD_LISTEN##*:}"

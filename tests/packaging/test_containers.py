@@ -73,6 +73,7 @@ def test_the_image_keeps_its_data_in_a_volume_of_its_users() -> None:
     config.add_options(parser, settings)
     assert parser.parse_args([]).data_dir == volume
     assert parser.parse_args([]).listen == "0.0.0.0:50051"
+    assert parser.parse_args([]).session_port == "50052"
     assert any("install --directory --owner=checkpointd" in rest and volume in rest for rest in of_the_image("RUN"))
 
 
@@ -80,7 +81,7 @@ def test_signals_reach_the_server_and_health_asks_it() -> None:
     assert of_the_image("ENTRYPOINT") == ['["checkpointd"]']
     assert of_the_image("CMD") == ['["serve"]']
     assert of_the_image("STOPSIGNAL") == ["SIGTERM"]
-    assert of_the_image("EXPOSE") == ["50051"]
+    assert of_the_image("EXPOSE") == ["50051 50052"]
     (health,) = of_the_image("HEALTHCHECK")
     assert 'CMD checkpointd health --server "127.0.0.1:${CHECKPOINTD_LISTEN##*:}"' in health
 
@@ -117,6 +118,6 @@ def test_compose_gives_both_the_same_database_and_password(services: dict[str, A
 
 def test_compose_serves_this_machine_only_and_lets_the_server_drain(services: dict[str, Any]) -> None:
     server = services["checkpointd"]
-    assert server["ports"] == ["127.0.0.1:50051:50051"]
+    assert server["ports"] == ["127.0.0.1:50051:50051", "127.0.0.1:50052:50052"]
     assert server["init"] is True
     assert int(server["stop_grace_period"].removesuffix("s")) > 30
