@@ -137,16 +137,15 @@ class _Lane:
             return False
 
         def done(rows: list[Row], error: Exception | None) -> None:
-            if error is None and not connection.spent:
+            if error is None:
                 try:
-                    stored = _told(batch, rows)
+                    self._tell(waiting, _told(batch, rows))
                 except Exception as fault:
                     error = fault
-                else:
-                    self._tell(waiting, stored)
-                    self._next()
-                    return
-            self._task = self._loop.create_task(self._see_to(waiting, batch, rows, error))
+            if error is None and not connection.spent:
+                self._next()
+            else:
+                self._task = self._loop.create_task(self._see_to(waiting, error))
 
         try:
             batch = Batch([one.commit for one in waiting])
@@ -158,21 +157,23 @@ class _Lane:
         for one in waiting:
             one.tell(stored)
 
-    async def _see_to(self, waiting: list[_Waiting], batch: Batch, rows: list[Row], error: Exception | None) -> None:
-        """See to what is left to do after a batch, which is stored unless there is an error."""
-        if error is None:
-            await self._held.give_back_spent()
-            self._tell(waiting, _told(batch, rows))
-            self._next()
-        elif isinstance(error, psycopg.errors.InvalidSqlStatementName):
-            await self._store_and_go_on(waiting)  # it is prepared again there
-        else:
-            await self._failed(waiting, error)
+    async def _see_to(self, waiting: list[_Waiting], error: Exception | None) -> None:
+        """See to what is left to do after a batch, and go on."""
+        try:
+            if error is None:
+                await self._held.give_back_spent()
+            elif isinstance(error, psycopg.errors.InvalidSqlStatementName):
+                await self._store(waiting)  # where it is prepared again
+            else:
+                await self._failed(waiting, error)
+        finally:
             self._next()
 
     async def _store_and_go_on(self, waiting: list[_Waiting]) -> None:
-        await self._store(waiting)
-        self._next()
+        try:
+            await self._store(waiting)
+        finally:
+            self._next()
 
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
