@@ -165,8 +165,16 @@ class Sessions:
 
     def _bring(self, loop: asyncio.AbstractEventLoop, coming: asyncio.Future[None]) -> None:
         """Find a socket for a loop, in a thread of its own, since that takes a while."""
-        with self._connecting:
-            socket = self._take_socket()
+        socket = None
+        try:
+            with self._connecting:
+                socket = self._take_socket()
+        finally:
+            self._hand_over(loop, coming, socket)
+
+    def _hand_over(
+        self, loop: asyncio.AbstractEventLoop, coming: asyncio.Future[None], socket: SessionSocket | None
+    ) -> None:
         try:
             loop.call_soon_threadsafe(self._install, loop, coming, socket)
         except RuntimeError:  # the loop was closed meanwhile
@@ -176,18 +184,23 @@ class Sessions:
         self, loop: asyncio.AbstractEventLoop, coming: asyncio.Future[None], socket: SessionSocket | None
     ) -> None:
         self._coming.pop(loop, None)
-        if socket is not None and not self._closed.is_set():
-            try:
-                session = LoopSession(socket, loop)
-            except NotImplementedError:  # such as Windows' usual one
-                self._offer = None
-            else:
-                for ended in [one for one in self._loops if one.is_closed()]:
-                    self._loops.pop(ended).interrupt()
-                self._loops[loop] = session
-                self._leave_stream()
-        if not coming.done():
-            coming.set_result(None)
+        try:
+            if socket is not None and not self._closed.is_set():
+                self._begin_in(loop, socket)
+        finally:
+            if not coming.done():
+                coming.set_result(None)
+
+    def _begin_in(self, loop: asyncio.AbstractEventLoop, socket: SessionSocket) -> None:
+        try:
+            session = LoopSession(socket, loop)
+        except NotImplementedError:  # such as Windows' usual one
+            self._offer = None
+            return
+        for ended in [one for one in self._loops if one.is_closed()]:
+            self._loops.pop(ended).interrupt()
+        self._loops[loop] = session
+        self._leave_stream()
 
     def _take_socket(self) -> SessionSocket | None:
         """A socket that nobody uses; for one thread at a time.
