@@ -78,12 +78,19 @@ def _used(bench: Bench, workers: Workers[int], side: str) -> Cpu:
     clients = [psutil.Process(process.pid) for process in workers.processes]
     # It was started by this process. A backend that ends meanwhile would take its time with it; those of the workers
     # stay.
-    postgres = [one for one in psutil.Process().children(recursive=True) if one.name() == "postgres"]
+    postgres = [one for one in psutil.Process().children(recursive=True) if _is_postgres(one)]
     groups = (clients, server, postgres)
     before = [_seconds(group) for group in groups]
     done = sum(workers.results(side, bench.effort.seconds))
     used = [(_seconds(group) - start) * 1000 / done for group, start in zip(groups, before, strict=True)]
     return Cpu(*used)
+
+
+def _is_postgres(process: psutil.Process) -> bool:
+    try:
+        return process.name() == "postgres"
+    except psutil.NoSuchProcess:  # a worker of PostgreSQL's that has just ended
+        return False
 
 
 def _seconds(processes: Sequence[psutil.Process]) -> float:
