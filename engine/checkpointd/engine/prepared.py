@@ -5,6 +5,7 @@ cursor the same costs two to three times the CPU.
 """
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
@@ -135,7 +136,9 @@ class ServingConnection(AsyncConnection):
             self.pgconn.send_describe_prepared(key)
             self._expect(received)
 
-        await self._result(prepare)
+        # One that was broken off between the two may have prepared it already.
+        with contextlib.suppress(psycopg.errors.DuplicatePreparedStatement):
+            await self._result(prepare)
         told = await self._result(describe)
         packs = [
             PACK[told.param_type(place)] if oids is None else _packing(oids[0]) for place, oids in enumerate(given)
