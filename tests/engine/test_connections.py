@@ -7,6 +7,7 @@ import signal
 import psycopg
 import pytest
 import uvloop
+from psycopg.pq import TransactionStatus
 
 from checkpointd.engine import Database, Engine
 from checkpointd.engine.batch import Batch, Commit, prepare
@@ -79,6 +80,28 @@ async def test_one_that_was_left_in_the_middle_of_a_statement_is_given_up(databa
         assert checkpoint_id == "4"
     finally:
         await held.give_back()
+        await database.close()
+
+
+async def test_who_gives_up_between_preparing_and_running_does_not_spoil_a_statement(database_url: str) -> None:
+    """PostgreSQL has it prepared then, and the connection goes on to whoever comes next."""
+    database = Database(database_url, write_connections=1, read_connections=1)
+    await database.open()
+    try:
+        async with database.writing() as connection:
+            status = TransactionStatus.ACTIVE
+            left = asyncio.create_task(connection.run("commit", Batch([_commit("1")]).parameters()))
+            await asyncio.sleep(0)
+            while status == TransactionStatus.ACTIVE:  # it is preparing
+                await asyncio.sleep(0)
+                status = TransactionStatus(connection.pgconn.transaction_status)
+            left.cancel()
+            await asyncio.wait([left])
+            assert left.cancelled()
+            assert connection.pgconn.transaction_status == TransactionStatus.IDLE
+            ((*_, checkpoint_id, _, _),) = await connection.run("commit", Batch([_commit("2")]).parameters())
+            assert checkpoint_id == "2"
+    finally:
         await database.close()
 
 

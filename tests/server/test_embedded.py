@@ -16,6 +16,7 @@ import pytest
 
 from checkpointd.server import embedded
 from checkpointd.server.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from checkpointd.server.unprivileged import account_for
 from tests.postgres import TestPostgres
 from tests.server.embedding import NOBODY, Owner, execute
 from tests.server_process import eventually
@@ -125,11 +126,13 @@ def test_starts_when_the_old_pid_belongs_to_somebody_else_now(server: EmbeddedPo
     """As in a container, where pids are few: PostgreSQL would take the other process for itself."""
     old = server.postmaster_pid
     pid_file = data_dir / "postgres" / "postmaster.pid"
-    user = pid_file.stat().st_uid
     os.kill(old, signal.SIGKILL)
     server.stop()
-    bystander = subprocess.Popen(["sleep", "600"], user=user)
+    account = account_for(data_dir / "postgres")  # the one that PostgreSQL runs as
+    command = [shutil.which("sleep") or "sleep", "600"]
+    bystander = subprocess.Popen(command if account is None else account.running(command))
     try:
+        eventually("it sleeps as that user", lambda: psutil.Process(bystander.pid).name() == "sleep")
         for stale in (pid_file, data_dir / "postgres" / ".s.PGSQL.5432.lock"):
             lines = stale.read_text().splitlines()
             assert lines[0] == str(old)
