@@ -17,6 +17,7 @@ from tests.engine.reading import TENANT, ids
 from tests.engine.test_commit import disconnect
 from tests.messages import checkpoint_put, put_checkpoint
 from tests.postgres import running_postgres
+from tests.server_process import eventually
 
 
 async def test_one_whose_pipeline_was_broken_off_is_given_up(
@@ -119,6 +120,14 @@ async def test_who_gives_up_waiting_does_not_hold_up_who_comes_after(engine: Eng
         await engine.checkpoints.put_checkpoint(TENANT, put_checkpoint("t", "3"))
 
 
+def _answers(database_url: str) -> bool:
+    try:
+        with psycopg.connect(database_url):
+            return True
+    except psycopg.OperationalError:
+        return False
+
+
 def test_one_whose_end_leaves_a_statement_unread_is_noticed() -> None:
     """uvloop, which servers run on, says nothing of a socket that was reset."""
 
@@ -140,6 +149,8 @@ def test_one_whose_end_leaves_a_statement_unread_is_noticed() -> None:
             with pytest.raises(DatabaseUnavailable):
                 await putting
         await engine.close()
+        # One that is told to stop in the middle of its recovery may take a minute to do so.
+        await asyncio.to_thread(eventually, "PostgreSQL has recovered", lambda: _answers(database_url))
 
     with running_postgres() as postgres, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(put_and_kill(postgres.create_database()))
