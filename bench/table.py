@@ -49,8 +49,8 @@ def summary(rows: Sequence[Row], quickest: float) -> str:
 
 
 def as_json(row: Row) -> dict[str, Any]:
-    """A row as it is kept."""
-    return asdict(row) | {"judged": row.judged, "met": row.met}
+    """A row as it is kept: of an error without the traceback, which names files of this machine."""
+    return asdict(row) | {"error": _last_line(row.error), "judged": row.judged, "met": row.met}
 
 
 def _cells(row: Row) -> tuple[str, ...]:
