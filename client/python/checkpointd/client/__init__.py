@@ -25,6 +25,7 @@ from checkpointd.client.errors import (
     ServerFault,
     TooLarge,
     Unavailable,
+    UnknownTask,
     UnreadableValue,
     Unsupported,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "ServerFault",
     "TooLarge",
     "Unavailable",
+    "UnknownTask",
     "UnreadableValue",
     "Unsupported",
 ]

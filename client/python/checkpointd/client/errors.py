@@ -20,6 +20,7 @@
     ├── Unsupported          the server does not know the call: it is older than this client
     ├── ServerFault          a fault of the server's own: its log says more
     ├── UnreadableValue      a stored value can't be read with this client's serialiser
+    ├── UnknownTask          an answer waits for a task of another language that none of this graph's is known to be
     └── ClientClosed         the client was used after it was closed
 
 Every error says in its message which server it came from, why, and what to do; its attributes say the same to programs.
@@ -206,6 +207,13 @@ class UnreadableValue(CheckpointdError):
 
     advice = "use the serialiser (serde) that the value was stored with"
     code = grpc.StatusCode.DATA_LOSS
+
+
+class UnknownTask(CheckpointdError):
+    """Another language worked on a task of the thread, and it is not known which of this graph's tasks it is."""
+
+    advice = "go on in the language that began it"
+    code = grpc.StatusCode.FAILED_PRECONDITION
 
 
 class ClientClosed(CheckpointdError):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,14 +24,17 @@ from checkpointd.client.calls import acall, call
 from checkpointd.client.connection import Connection
 from checkpointd.client.errors import NotFound
 from checkpointd.client.langgraph import requests
-from checkpointd.client.langgraph.checkpoints import read_histories, read_tuple
+from checkpointd.client.langgraph.bridge.bridge import Bridge
+from checkpointd.client.langgraph.checkpoints import read_histories
 from checkpointd.client.langgraph.company import Company
-from checkpointd.client.langgraph.configs import config_of, place_of
+from checkpointd.client.langgraph.configs import Place, config_of, place_of
 from checkpointd.client.langgraph.held import Held
 from checkpointd.client.langgraph.sending import Sending
 from checkpointd.client.langgraph.states import States
+from checkpointd.client.langgraph.values import Typed
 from checkpointd.client.langgraph.writers import Mode, Write, Writers
 from checkpointd.client.listing import aeach, each
+from checkpointd.v1.checkpoints_pb2 import GetCheckpointResponse
 from checkpointd.v1.core_pb2 import CheckpointTuple as Message
 
 if TYPE_CHECKING:  # the first releases of langgraph-checkpoint 4 have no delta channels
@@ -96,6 +100,7 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         self._writers = Writers(self._connection, writers, lease_ttl, lease_wait)
         self._held = Held(value_cache)
         self._company = Company(ordered=writers != "fork")
+        self._bridge = Bridge(partial(_read, self._connection))
 
     @classmethod
     def from_conn_string(
@@ -151,30 +156,61 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         await self.aclose()
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """The checkpoint that the config names, or the head of its namespace; None when there is none."""
+        """The checkpoint that the config names, or the head of its namespace; None when there is none.
+
+        Raises:
+            UnknownTask: LangGraph.js worked on it, and it can't be told what an answer that it stored is for.
+        """
         self._writers.begin(config)
-        place = place_of(config)
-        held = self._held.of(place.thread_id, place.checkpoint_ns)
-        try:
-            answer = call(self._connection, requests.get_tuple(place, held))
-        except NotFound:
-            self._writers.found(config, "")
-            return None
-        self._writers.found(config, answer.checkpoint_tuple.checkpoint.id)
-        return read_tuple(answer.checkpoint_tuple, self.serde, self._held.received(place, answer, held))
+        asked = place_of(config)
+        look_again = True
+        while look_again:
+            place = self._bridge.stored(asked)
+            held = self._held.of(place.thread_id, place.checkpoint_ns)
+            try:
+                answer = call(self._connection, requests.get_tuple(place, held))
+            except NotFound:
+                look_again = self._bridge.settle(asked, found=False)
+                continue
+            self._found(config, asked, answer)
+            return self._tuple(answer.checkpoint_tuple, asked.checkpoint_ns, self._held.received(place, answer, held))
+        self._writers.found(config, "")
+        return None
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """As `get_tuple`."""
         await self._writers.abegin(config)
-        place = place_of(config)
-        held = self._held.of(place.thread_id, place.checkpoint_ns)
-        try:
-            answer = await acall(self._connection, requests.get_tuple(place, held))
-        except NotFound:
-            self._writers.found(config, "")
-            return None
+        asked = place_of(config)
+        look_again = True
+        while look_again:
+            place = self._bridge.stored(asked)
+            held = self._held.of(place.thread_id, place.checkpoint_ns)
+            try:
+                answer = await acall(self._connection, requests.get_tuple(place, held))
+            except NotFound:
+                look_again = self._bridge.settle(asked, found=False)
+                continue
+            self._found(config, asked, answer)
+            values = self._held.received(place, answer, held)
+            return await self._atuple(answer.checkpoint_tuple, asked.checkpoint_ns, values)
+        self._writers.found(config, "")
+        return None
+
+    def _found(self, config: RunnableConfig, asked: Place, answer: GetCheckpointResponse) -> None:
+        self._bridge.settle(asked, found=True)
         self._writers.found(config, answer.checkpoint_tuple.checkpoint.id)
-        return read_tuple(answer.checkpoint_tuple, self.serde, self._held.received(place, answer, held))
+
+    def _tuple(
+        self, message: Message, checkpoint_ns: str, values: Mapping[str, Typed] | None = None
+    ) -> CheckpointTuple:
+        return self._bridge.tuple_of(message, checkpoint_ns, self.serde, self._registered.spec, values)
+
+    async def _atuple(
+        self, message: Message, checkpoint_ns: str, values: Mapping[str, Typed] | None = None
+    ) -> CheckpointTuple:
+        if self._bridge.may_read(message):
+            return await asyncio.to_thread(self._tuple, message, checkpoint_ns, values)
+        return self._tuple(message, checkpoint_ns, values)
 
     def list(
         self,
@@ -192,7 +228,7 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
             before: keeps checkpoints that came before the one that this config names.
             limit: the greatest number to return.
         """
-        request = requests.list_checkpoints(config, filter, before, limit)
+        request = requests.list_checkpoints(self._bridge.settled(config), filter, before, limit)
         return self._list(config, each(self._connection, request))
 
     def _list(self, config: RunnableConfig | None, messages: Iterator[Message]) -> Iterator[CheckpointTuple]:
@@ -202,7 +238,7 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         for found in messages:
             empty = False
             self._writers.listed(config, found)
-            yield read_tuple(found, self.serde)
+            yield self._tuple(found, _named(config, found))
         if empty:
             self._writers.listed(config, None)
 
@@ -215,7 +251,8 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
         """As `list`."""
-        request = requests.list_checkpoints(config, filter, before, limit)
+        stored = await asyncio.to_thread(self._bridge.settled, config)
+        request = requests.list_checkpoints(stored, filter, before, limit)
         if config is not None:
             await self._writers.abegin(config)
         empty = True
@@ -223,7 +260,7 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
             async for found in messages:
                 empty = False
                 self._writers.listed(config, found)
-                yield read_tuple(found, self.serde)
+                yield await self._atuple(found, _named(config, found))
         if empty:
             self._writers.listed(config, None)
 
@@ -240,9 +277,16 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         """
         self._company.put(metadata)
         sending = Sending(self._held, changes=not self._writers.merges(config))
-        operation, place = requests.put_checkpoint(
-            config, checkpoint, metadata, new_versions, self.serde, self._registered.graph_hash, sending
+        operation, stored = requests.put_checkpoint(
+            self._bridge.config(config),
+            checkpoint,
+            metadata,
+            new_versions,
+            self.serde,
+            self._registered.graph_hash,
+            sending,
         )
+        place = stored._replace(checkpoint_ns=place_of(config).checkpoint_ns)
         self._writers.send(config, operation, lambda: Write.of_checkpoint(config, place, metadata), sending)
         return config_of(place)
 
@@ -256,9 +300,16 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         """As `put`."""
         self._company.put(metadata)
         sending = Sending(self._held, changes=not self._writers.merges(config))
-        operation, place = requests.put_checkpoint(
-            config, checkpoint, metadata, new_versions, self.serde, self._registered.graph_hash, sending
+        operation, stored = requests.put_checkpoint(
+            self._bridge.config(config),
+            checkpoint,
+            metadata,
+            new_versions,
+            self.serde,
+            self._registered.graph_hash,
+            sending,
         )
+        place = stored._replace(checkpoint_ns=place_of(config).checkpoint_ns)
         await self._writers.asend(config, operation, lambda: Write.of_checkpoint(config, place, metadata), sending)
         return config_of(place)
 
@@ -267,7 +318,9 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
     ) -> None:
         """Store what a task wrote on the checkpoint that the config names. The checkpoint may come later."""
         may_wait = self._company.follows(config, writes)
-        operation = requests.put_writes(config, writes, task_id, task_path, self.serde, may_wait=may_wait)
+        self._bridge.check(config, task_id, task_path)
+        stored = self._bridge.config(config)
+        operation = requests.put_writes(stored, writes, task_id, task_path, self.serde, may_wait=may_wait)
         self._writers.send(config, operation, lambda: Write.of_task(config))
 
     async def aput_writes(
@@ -275,18 +328,22 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
     ) -> None:
         """As `put_writes`."""
         may_wait = self._company.follows(config, writes)
-        operation = requests.put_writes(config, writes, task_id, task_path, self.serde, may_wait=may_wait)
+        self._bridge.check(config, task_id, task_path)
+        stored = self._bridge.config(config)
+        operation = requests.put_writes(stored, writes, task_id, task_path, self.serde, may_wait=may_wait)
         await self._writers.asend(config, operation, lambda: Write.of_task(config))
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete a thread with everything in it. One that does not exist is deleted already."""
         call(self._connection, requests.delete_thread(thread_id))
         self._held.forget(str(thread_id))
+        self._bridge.forget(str(thread_id))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """As `delete_thread`."""
         await acall(self._connection, requests.delete_thread(thread_id))
         self._held.forget(str(thread_id))
+        self._bridge.forget(str(thread_id))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints of runs, in all threads, a thousand runs at a time.
@@ -340,7 +397,7 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         Of a checkpoint that does not exist, all histories are empty.
         """
         try:
-            found = call(self._connection, requests.channel_history(config, channels))
+            found = call(self._connection, requests.channel_history(self._bridge.config(config), channels))
         except NotFound:
             found = {}
         return read_histories(found, channels, self.serde)
@@ -350,7 +407,7 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
     ) -> Mapping[str, DeltaChannelHistory]:
         """As `get_delta_channel_history`."""
         try:
-            found = await acall(self._connection, requests.channel_history(config, channels))
+            found = await acall(self._connection, requests.channel_history(self._bridge.config(config), channels))
         except NotFound:
             found = {}
         return read_histories(found, channels, self.serde)
@@ -362,3 +419,17 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         """
         number = 0 if current is None else current if isinstance(current, int) else int(current.split(".")[0])
         return f"{number + 1:032}.{random.random():016}"
+
+
+def _read(connection: Connection, place: Place) -> Message | None:
+    """What is stored at a place, or None."""
+    try:
+        return call(connection, requests.get_tuple(place, {})).checkpoint_tuple
+    except NotFound:
+        return None
+
+
+def _named(config: RunnableConfig | None, found: Message) -> str:
+    """The namespace of a listed checkpoint: as it was asked for, or as it is stored if it was not."""
+    asked = (config or {}).get("configurable", {}).get("checkpoint_ns")
+    return found.checkpoint_ns if asked is None else str(asked)

@@ -20,6 +20,7 @@ from checkpointd.client.langgraph.updates import update_state
 from checkpointd.client.langgraph.writers import Writers
 from checkpointd.client.listing import aeach, each
 from checkpointd.client.rpcs import Listing, Operation
+from checkpointd.v1.graph_pb2 import GraphSpec
 from checkpointd.v1.states_pb2 import GraphRef, RegisterGraphResponse, StateSnapshot, UpdateStateResponse
 
 if TYPE_CHECKING:
@@ -32,10 +33,16 @@ if TYPE_CHECKING:
 
 
 class Registered:
-    """The graph that a saver, and every clone of it, names in what it puts. Reading and setting it is atomic."""
+    """The graph that a saver, and every clone of it, names in what it puts. Reading and setting its hash is atomic."""
 
     def __init__(self) -> None:
         self.graph_hash = ""
+        self.spec: GraphSpec | None = None
+
+    def take(self, graph_hash: str, spec: GraphSpec) -> str:
+        """From now on this graph. Returns the hash."""
+        self.graph_hash, self.spec = graph_hash, spec
+        return graph_hash
 
 
 class States:
@@ -73,15 +80,15 @@ class States:
             TypeError: the graph is not a compiled one.
             InvalidRequest: the server refuses the name or the description.
         """
-        registered = call(self._connection, _register(graph, name, self.serde))
-        self._registered.graph_hash = registered.graph_hash
-        return registered.graph_hash
+        spec = graph_spec(graph, serde=self.serde)
+        registered = call(self._connection, _register(graph, spec, name))
+        return self._registered.take(registered.graph_hash, spec)
 
     async def aregister(self, graph: Pregel[Any, Any, Any, Any], name: str | None = None) -> str:
         """As `register`."""
-        registered = await acall(self._connection, _register(graph, name, self.serde))
-        self._registered.graph_hash = registered.graph_hash
-        return registered.graph_hash
+        spec = graph_spec(graph, serde=self.serde)
+        registered = await acall(self._connection, _register(graph, spec, name))
+        return self._registered.take(registered.graph_hash, spec)
 
     def get_state(
         self, config: RunnableConfig, *, subgraphs: bool = False, graph_name: str | None = None
@@ -259,10 +266,7 @@ class States:
         return update_state(config, supersteps, self.serde, graph=graph, expected_head=expected_head)
 
 
-def _register(
-    graph: Pregel[Any, Any, Any, Any], name: str | None, serde: SerializerProtocol
-) -> Operation[RegisterGraphResponse]:
-    spec = graph_spec(graph, serde=serde)
+def _register(graph: Pregel[Any, Any, Any, Any], spec: GraphSpec, name: str | None) -> Operation[RegisterGraphResponse]:
     return operations.register_graph(graph_name=graph.get_name() if name is None else name, spec=spec)
 
 
