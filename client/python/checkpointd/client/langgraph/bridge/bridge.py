@@ -10,7 +10,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpointd.client.langgraph.bridge.aliases import Aliases
-from checkpointd.client.langgraph.bridge.ids import LEVEL, interrupt_id, parent_ns, task_ns
+from checkpointd.client.langgraph.bridge.ids import LEVEL, interrupt_id, of_call, parent_ns, task_ns
 from checkpointd.client.langgraph.bridge.supposed import Supposed
 from checkpointd.client.langgraph.bridge.tasks import Task, tasks_of, triggers_in
 from checkpointd.client.langgraph.bridge.writes import INTERRUPT, from_js, given
@@ -108,8 +108,9 @@ class Bridge:
             )
         if not from_js(message.pending_writes):
             return found
-        if checkpoint_ns and not self._aliases.known(place.thread_id, checkpoint_ns):
-            self._learn(place, found, serde, graph)
+        called = of_call(checkpoint_ns)
+        if called and not self._aliases.known(place.thread_id, called):
+            self._learn(place._replace(checkpoint_ns=called), found, serde, graph)
         of_js = self._worked_on(place, found, message, graph)
         renamed = partial(self._renamed, place, serde, graph)
         writes = given(message.pending_writes, found.pending_writes or (), of_js, renamed)

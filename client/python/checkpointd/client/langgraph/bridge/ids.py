@@ -48,3 +48,10 @@ def task_ns(checkpoint_ns: str, name: str, task_id: str) -> str:
 def parent_ns(checkpoint_ns: str) -> str:
     """The namespace one level above; "" for that of the root graph."""
     return checkpoint_ns.rpartition(LEVEL)[0]
+
+
+def of_call(checkpoint_ns: str) -> str:
+    """A namespace without the numbers at its end, which count the calls that one task makes."""
+    while checkpoint_ns.rpartition(LEVEL)[2].isdigit():
+        checkpoint_ns = parent_ns(checkpoint_ns)
+    return checkpoint_ns

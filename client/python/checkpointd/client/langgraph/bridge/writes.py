@@ -40,7 +40,7 @@ def given(
         UnknownTask: an answer to an interrupt is stored for a task that is not among them. To go on without it would
             give it to another question.
     """
-    chosen: dict[tuple[str, str, int], tuple[int, PendingWrite]] = {}
+    chosen: dict[tuple[str, int], tuple[int, str, PendingWrite]] = {}
     for stored, loaded in zip(pending, values, strict=True):
         task_id, channel, value = loaded
         path, idx, write = stored.task_path, stored.write.idx, loaded
@@ -55,11 +55,12 @@ def given(
                 "this checkpoint is known to be",
                 metadata={"task_id": task_id},
             )
-        key = path, write[0], idx
+        key = write[0], idx
         before = chosen.get(key)
         if before is None or (stored.sequence > before[0]) == (idx < 0):
-            chosen[key] = stored.sequence, write
-    return [chosen[key][1] for key in sorted(chosen)]
+            chosen[key] = stored.sequence, path, write
+    order = sorted(chosen, key=lambda key: (chosen[key][1], *key))
+    return [chosen[key][2] for key in order]
 
 
 def _renamed(one: Any, task: Task, renamed: Callable[[str, Task], str]) -> Any:
