@@ -1,0 +1,81 @@
+"""PortableSerializer: LangGraph's interface to the encoding `portable-json/1`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from checkpointd.client.langgraph.portable.allowed import Allowed
+from checkpointd.client.langgraph.portable.decode import decode
+from checkpointd.client.langgraph.portable.encode import encode
+from checkpointd.client.langgraph.portable.opaque import NotOpaque
+from checkpointd.client.langgraph.portable.text import MAX_DEPTH, TooDeep
+
+ENCODING = "portable-json/1"
+
+
+class PortableSerializer(SerializerProtocol):
+    """Values as `portable-json/1`, which every language's client reads; LangGraph's own encodings are read too.
+
+    What another language, or a newer client, has stored and Python has nothing like comes as a `Tagged`, and is stored
+    again as it came. An object of a class of data (a pydantic model, a dataclass, an enum and the like) is carried in
+    LangGraph's serialisation with a view for everyone else, and made again only when its class is allowed.
+    """
+
+    def __init__(
+        self, *, allowed_types: Iterable[type] | None = None, native: SerializerProtocol | None = None
+    ) -> None:
+        """
+        Args:
+            allowed_types: the classes, beside the safe ones of Python, LangChain and LangGraph, whose objects may be
+                made of what is stored; the others come as Tagged. By default every class of data in a module that this
+                process has imported by itself; nothing is imported in any case. With a list, also what LangGraph's
+                own serialiser has stored is read so.
+            native: LangGraph's serialiser, which carries objects, reads what it has stored, and stores what
+                `portable-json/1` can't hold; a JsonPlusSerializer by default.
+        """
+        types = None if allowed_types is None else tuple(allowed_types)
+        self._allowed = Allowed(types)
+        if native is None:
+            native = JsonPlusSerializer() if types is None else JsonPlusSerializer(allowed_msgpack_modules=types)
+        self._native = native
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        """The encoding's name and the bytes of a value.
+
+        A value that nests deeper than 250 levels is stored in LangGraph's own encoding. Raises ValueError when it
+        contains itself or a whole number of more than 4000 digits, and TypeError when an object in it can't be stored
+        at all.
+        """
+        if obj is None:
+            return "null", b""
+        if isinstance(obj, bytes):
+            return "bytes", bytes(obj)
+        if isinstance(obj, bytearray):
+            return "bytearray", bytes(obj)
+        try:
+            return ENCODING, encode(obj, self._native)
+        except NotOpaque:
+            return self._native.dumps_typed(obj)
+        except (TooDeep, RecursionError):
+            try:
+                return self._native.dumps_typed(obj)
+            except (TypeError, RecursionError):
+                raise ValueError(
+                    f"the value contains itself, or nests deeper than {MAX_DEPTH} levels and than LangGraph's own "
+                    "serialiser takes"
+                ) from None
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        """The value, made anew.
+
+        Raises UnreadableValue when it is said to be `portable-json/1` and is not, and what LangGraph's serialiser
+        raises for its own encodings and unknown ones.
+        """
+        encoding, content = data
+        if encoding == ENCODING:
+            return decode(bytes(content), self._allowed)
+        return self._native.loads_typed(data)
