@@ -1,7 +1,6 @@
 """What LangGraph itself keeps in a state: sends, interrupts, commands and the like; and documents and errors."""
 
 from collections.abc import Callable
-from math import nextafter
 from typing import Any
 
 from langchain_core.documents import Document
@@ -66,12 +65,9 @@ def send_form(send: Any) -> Form | None:
 
 
 def _milliseconds(seconds: float) -> float:
-    """Those that are these seconds again when they are read, whole ones as whole numbers."""
+    """Whole ones as whole numbers, and none of the digits that only the multiplication makes."""
     product = seconds * 1000
-    for milliseconds in (round(product), round(product, 6), product, nextafter(product, 0), nextafter(product, 1e300)):
-        if milliseconds / 1000 == seconds:
-            return milliseconds
-    return product
+    return next((ms for ms in (round(product), round(product, 6)) if ms / 1000 == seconds), product)
 
 
 def read_send(content: Any, decoded: Decoded) -> Any:
@@ -123,11 +119,11 @@ def _is_goto(goto: Any) -> bool:
 def command_form(command: Any) -> Form | None:
     if command.graph.__class__ not in (str, type(None)) or not _is_goto(command.goto):
         return None
-    members = {"graph": command.graph, "update": command.update, "resume": command.resume, "goto": command.goto}
-    return {
-        "$": "command",
-        "v": {name: value for name, value in members.items() if value is not None and value not in ([], ())},
-    }
+    members = {"graph": command.graph, "update": command.update, "resume": command.resume}
+    members = {name: value for name, value in members.items() if value is not None}
+    if command.goto not in ((), []):
+        members["goto"] = command.goto
+    return {"$": "command", "v": members}
 
 
 def read_command(content: Any, decoded: Decoded) -> Any:

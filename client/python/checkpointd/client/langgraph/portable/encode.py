@@ -50,89 +50,88 @@ def encode(value: object, native: SerializerProtocol) -> bytes:
     Raises TooDeep when it nests deeper than the encoding allows or contains itself, NotOpaque when an object in it
     can't be carried, ValueError for whole numbers of more than 4000 digits, and what the native serialiser raises.
     """
-    data = _Fast(native).encoded(value)
+    data = _encoded(value, native)
     return _Exact(native).encoded(value) if data is None else data
 
 
-class _Writing:
-    """What both ways of writing ask for."""
+def _flat(value: object) -> Any:
+    """What a value is written as that is one of a plain type's subclasses; None when it is none.
 
-    def __init__(self, native: SerializerProtocol) -> None:
-        self.native = native
-
-    def flat(self, value: object) -> Any:
-        """What a value is written as that is one of a plain type's subclasses; None when it is none.
-
-        LangGraph's serialiser does not keep these classes either.
-        """
-        if value.__class__ in _WRITE:
-            return None
-        if isinstance(value, str | int | float | list | dict) and not isinstance(value, Enum):
-            plain: Any = next(plain for plain in (str, int, float, list, dict) if isinstance(value, plain))
-            return plain.__str__(value) if plain is str else plain(value)
-        if isinstance(value, bytes | bytearray):
-            return bytes(value)
-        if isinstance(value, tuple) and not hasattr(value, "_asdict"):
-            return list(value)
+    LangGraph's serialiser does not keep these classes either.
+    """
+    if value.__class__ in _WRITE:
         return None
-
-    def form(self, value: Any) -> Form:
-        """The tag and content of a value that is not plain."""
-        write = _WRITE.get(value.__class__)
-        if write is not None and (form := write(value)) is not None:
-            return form
-        if isinstance(value, datetime):
-            return scalars.datetime_form(value)
-        if isinstance(value, BaseException) and not is_dataclass(value):
-            return constructs.error_form(value)
-        return opaque_form(value, self.native)
+    if isinstance(value, str | int | float | list | dict) and not isinstance(value, Enum):
+        plain: Any = next(plain for plain in (str, int, float, list, dict) if isinstance(value, plain))
+        return plain.__str__(value) if plain is str else plain(value)
+    if isinstance(value, bytes | bytearray):
+        return bytes(value)
+    if isinstance(value, tuple) and not hasattr(value, "_asdict"):
+        return list(value)
+    return None
 
 
-class _Fast(_Writing):
-    def __init__(self, native: SerializerProtocol) -> None:
-        super().__init__(native)
-        self._forms: list[Any] = []
-        self._flat: list[Any] = []
-        self._carried: list[str] = []
+def _form(value: Any, native: SerializerProtocol) -> Form:
+    """The tag and content of a value that is not plain."""
+    write = _WRITE.get(value.__class__)
+    if write is not None and (form := write(value)) is not None:
+        return form
+    if isinstance(value, datetime):
+        return scalars.datetime_form(value)
+    if isinstance(value, BaseException) and not is_dataclass(value):
+        return constructs.error_form(value)
+    return opaque_form(value, native)
 
-    def encoded(self, value: object) -> bytes | None:
-        """The text; None when it would not be right, or would raise."""
-        try:
-            # As `text.write` counts levels.
-            data = orjson.dumps([[[[value]]]], default=self._hook, option=_OPTIONS)[4:-4]
-            # Stops at what orjson writes without asking.
-            seen = ormsgpack.packb([value, self._forms, self._flat], default=_asked, option=_LOOKING)
-        except (TypeError, ValueError):
-            return None
-        tags = len(self._forms) + sum(text.count('"$":') for text in self._carried)
-        if data.count(b'"$":') != tags:
-            return None
-        if b"null" in data and any(start in seen for start in _NOT_FINITE):
-            return None
-        return None if self._carried and _is_too_deep(data) else data
 
-    def _hook(self, value: Any) -> Any:
-        write = _WRITE.get(value.__class__)
-        if write is not None and (form := write(value)) is not None:
-            self._forms.append(form)
-            return form
+def _encoded(value: object, native: SerializerProtocol) -> bytes | None:
+    """The text as orjson writes it; None when that would not be right, or raises."""
+    forms: list[Form] = []
+    flat_ones: list[Any] = []
+    carried: list[str] = []
+    find, keep = _WRITE.get, forms.append
+
+    def hook(value: Any) -> Any:
+        write = find(value.__class__)
+        if write is not None:
+            form = write(value)
+            if form is not None:
+                keep(form)
+                return form
         if value.__class__ is Tagged:
-            self._carried.append(value.json)
+            carried.append(value.json)
             return orjson.Fragment(value.json)
-        if (flat := self.flat(value)) is not None:
-            self._flat.append(flat)
+        if (flat := _flat(value)) is not None:
+            flat_ones.append(flat)
             return flat
-        form = self.form(value)
-        self._forms.append(form)
+        form = _form(value, native)
+        keep(form)
         return form
 
+    asked: list[Any] = []
+    try:
+        # As `text.write` counts levels.
+        data = orjson.dumps([[[[value]]]], default=hook, option=_OPTIONS)[4:-4]
+        # Asks for all that orjson asked for, and for what orjson writes without asking.
+        seen = ormsgpack.packb([value, forms, flat_ones], default=asked.append, option=_LOOKING)
+    except (TypeError, ValueError):
+        return None
+    tags = len(forms) + sum(text.count('"$":') for text in carried)
+    # The character alone is found faster.
+    right = (
+        (data.count(b"$") == tags or data.count(b'"$":') == tags)
+        and not any(cls is UUID or issubclass(cls, Enum) for cls in set(map(type, asked)))
+        and not (b"null" in data and b"\xcb" in seen and any(start in seen for start in _NOT_FINITE))
+        and not (carried and _is_too_deep(data))
+    )
+    return data if right else None
 
-def _asked(value: object) -> None:
-    if value.__class__ is UUID or isinstance(value, Enum):
-        raise TypeError
 
+class _Exact:
+    """Walks a value itself."""
 
-class _Exact(_Writing):
+    def __init__(self, native: SerializerProtocol) -> None:
+        self._native = native
+
     def encoded(self, value: object) -> bytes:
         data = write(self._tree(value, MAX_DEPTH))
         # Of what a Tagged carries the levels have not been counted yet.
@@ -165,9 +164,9 @@ class _Exact(_Writing):
             return scalars.int_form(value)
         if cls is float:
             return scalars.float_form(value)
-        if (flat := self.flat(value)) is not None:
+        if (flat := _flat(value)) is not None:
             return self._tree(flat, levels)
-        return self._tagged(self.form(value), levels)
+        return self._tagged(_form(value, self._native), levels)
 
     def _object(self, value: dict[Any, Any], levels: int) -> Any:
         for key in value:
@@ -190,7 +189,7 @@ class _Exact(_Writing):
 
 def _set_form(members: set[Any] | frozenset[Any]) -> Form:
     try:
-        content = sorted(members)  # the same set is the same bytes in every process
+        content = sorted(members)  # so that a set of text is the same bytes in every process
     except TypeError:
         content = list(members)
     form: Form = {"$": "set", "v": content}

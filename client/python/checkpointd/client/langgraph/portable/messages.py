@@ -162,11 +162,12 @@ _BY_CLASS = {kind.make: kind for kind in _KINDS}
 def message_form(message: BaseMessage) -> Form | None:  # noqa: PLR0911, PLR0912
     """None when somebody put into the message what its class would not have taken: it is not one of the encoding's."""
     kind = _BY_CLASS[message.__class__]
+    type_, chunk, make, _, own, _, needs, others, _ = kind
     fields = message.__dict__
     content, id_, name = fields["content"], fields["id"], fields["name"]
     if content.__class__ is not str and not _are_blocks(content):
         return None
-    members = {"type": kind.name, "content": content}
+    members = {"type": type_, "content": content}
     # Written out, for it is called for every message: what all classes have, and then what this one has.
     if id_ is not None:
         if id_.__class__ is not str:
@@ -182,7 +183,7 @@ def message_form(message: BaseMessage) -> Form | None:  # noqa: PLR0911, PLR0912
         members["response_metadata"] = metadata
     if given.__class__ is not dict or metadata.__class__ is not dict:
         return None
-    for member, is_right, optional in kind.own:
+    for member, is_right, optional in own:
         value = fields[member]
         if not value and (value is None or optional):
             continue
@@ -190,14 +191,14 @@ def message_form(message: BaseMessage) -> Form | None:  # noqa: PLR0911, PLR0912
             return None
         if value != "success" or member != "status":
             members[member] = value
-    if kind.needs is not None and kind.needs not in members:
+    if needs is not None and needs not in members:
         return None
-    if content and kind.make is RemoveMessage:
+    if content and make is RemoveMessage:
         return None
-    if kind.chunk:
+    if chunk:
         members["chunk"] = True
     extra = message.__pydantic_extra__
-    if extra or kind.others:
+    if extra or others:
         return _with_extra(members, kind, fields, extra or {})
     return {"$": "msg", "v": members}
 
