@@ -1,10 +1,9 @@
-"""What somebody else put into the store: nothing of it runs, nothing is imported, and nothing but the typed error is raised."""
+"""What somebody else put into the store: nothing of it runs or is imported, and only the typed error is raised."""
 
 import base64
 import random
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -237,7 +236,6 @@ def test_damage_raises_the_typed_error_or_gives_a_value_that_is_stored_again(see
     before = set(sys.modules)
     samples = [data_of(vector) for vector in VECTORS if len(vector.get("text", "")) < 2000]
     samples += [SERIALIZER.dumps_typed([Order(1, [Point(1, 2)]), Colour.RED, Customer(name="ann")])[1]] * 20
-    damaged: Callable[[bytes], bytes]
     for data in samples * 5:
         damaged = (
             mutations(data, chance) if chance.random() < 0.7 else tags(data.decode("utf-8", "ignore"), chance).encode()
