@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from bench import chat, connections, cpu, floor, graphs, history, large, reads, supersteps, table
+from bench import chat, connections, cpu, encodings, floor, graphs, history, large, reads, supersteps, table
 from bench.pairs import FULL, QUICK, Disk, say
 from bench.row import Row
 from bench.sides import Bench, running
@@ -26,6 +26,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "state": reads.heads,
     "list": reads.listing,
     "large": large.large,
+    "encodings": encodings.encodings,
     "cpu": cpu.cpu,
     "floor": floor.floor,
 }
