@@ -1,9 +1,11 @@
 """What somebody else put into the store: nothing of it runs or is imported, and only the typed error is raised."""
 
 import base64
+import os
 import random
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from pydantic import SecretStr
 
 from checkpointd.client.errors import UnreadableValue
-from checkpointd.client.langgraph.portable import PortableSerializer, Tagged
+from checkpointd.client.langgraph import PortableSerializer, RemoteSaver, Tagged
 from tests.client.portable.test_vectors import VECTORS, data_of
 from tests.client.portable.values import Colour, Customer, Level, Order, Point, key
 
@@ -101,6 +103,13 @@ def test_classes_are_not_followed_out_of_their_module_and_nested_ones_are_found(
     assert is_kept(opaque(f"{there}:HumanMessage", extension(MODEL_2, there, "HumanMessage", {"content": "hi"})))
 
 
+def run(program: str, told: bytes, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    return subprocess.run(
+        command, input=told, env=os.environ | environment, capture_output=True, timeout=60, check=False
+    )
+
+
 def test_nothing_is_imported() -> None:
     """In a process of its own, in which few modules are there yet."""
     program = """
@@ -120,13 +129,7 @@ def test_nothing_is_imported() -> None:
         ("tests.client.portable.values", "Order"),
     ):
         text = opaque(f"{module}:{name}", extension(KEYWORDS, module, name, {}))
-        done = subprocess.run(
-            [sys.executable, "-c", "\n".join(line[8:] for line in program.splitlines())],
-            input=text.encode(),
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
+        done = run(program, text.encode())
         assert done.stdout == b"[]\n", done.stderr
 
 
@@ -143,6 +146,30 @@ def test_which_classes_are_allowed() -> None:
     native = JsonPlusSerializer().dumps_typed(Order(1, []))
     assert some.loads_typed(native) == Order(1, [])
     assert none.loads_typed(native) == {"id": 1, "lines": []}
+
+
+def test_langgraphs_strict_mode() -> None:
+    """LangGraph says the classes of a graph's schemas by their names, and saver and serialiser take them."""
+    orders = [("tests.client.portable.values", "Order"), ("os", "system")]
+    stored = SERIALIZER.dumps_typed(Order(1, []))
+    strict = PortableSerializer(allowed_types=[])
+    assert strict.with_msgpack_allowlist(orders).loads_typed(stored) == Order(1, [])
+    assert isinstance(strict.loads_typed(stored), Tagged)
+    assert strict.with_msgpack_allowlist(orders).loads_typed(JsonPlusSerializer().dumps_typed(Order(1, []))) == Order(
+        1, []
+    )
+    assert SERIALIZER.with_msgpack_allowlist(orders) is SERIALIZER
+    with RemoteSaver("127.0.0.1:1", serde=strict) as saver:
+        assert saver.with_allowlist(orders).serde.loads_typed(stored) == Order(1, [])
+        assert isinstance(saver.serde.loads_typed(stored), Tagged)
+    program = """
+        from checkpointd.client.langgraph import PortableSerializer, Tagged
+        from tests.client.portable.values import Order
+        serializer = PortableSerializer()
+        assert isinstance(serializer.loads_typed(serializer.dumps_typed(Order(1, []))), Tagged)
+    """
+    done = run(program, b"", LANGGRAPH_STRICT_MSGPACK="true")
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_class_within_a_function_is_made_when_it_is_given() -> None:

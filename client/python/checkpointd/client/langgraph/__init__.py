@@ -1,5 +1,8 @@
 """LangGraph on checkpointd: `RemoteSaver`, a checkpointer for `graph.invoke` and `graph.ainvoke` alike.
 
+With `RemoteSaver(serde=PortableSerializer())` a state is stored so that graphs in other languages can go on with it;
+what such a one stored and Python has nothing like comes as a `Tagged`.
+
 `graph_spec` describes a compiled graph without its code. It needs LangGraph itself, as do RemoteSaver's methods that
 register graphs and read states; importing this package does not.
 """
@@ -14,6 +17,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from checkpointd.client.langgraph.graph_spec import graph_spec
+from checkpointd.client.langgraph.portable import PortableSerializer, Tagged
 from checkpointd.client.langgraph.saver import RemoteSaver
 
-__all__ = ["RemoteSaver", "graph_spec"]
+__all__ = ["PortableSerializer", "RemoteSaver", "Tagged", "graph_spec"]

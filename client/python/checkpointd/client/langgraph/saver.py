@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import random
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -29,6 +30,7 @@ from checkpointd.client.langgraph.checkpoints import read_histories
 from checkpointd.client.langgraph.company import Company
 from checkpointd.client.langgraph.configs import Place, config_of, place_of
 from checkpointd.client.langgraph.held import Held
+from checkpointd.client.langgraph.portable import PortableSerializer
 from checkpointd.client.langgraph.sending import Sending
 from checkpointd.client.langgraph.states import States
 from checkpointd.client.langgraph.values import Typed
@@ -154,6 +156,14 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> BaseCheckpointSaver[str]:
+        """A clone whose serialiser may make objects of these classes too. LangGraph calls it in its strict mode."""
+        if not isinstance(self.serde, PortableSerializer):
+            return super().with_allowlist(extra_allowlist)
+        clone = copy.copy(self)
+        clone.serde = self.serde.with_msgpack_allowlist(extra_allowlist)
+        return clone
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that the config names, or the head of its namespace; None when there is none.

@@ -49,36 +49,38 @@ _KINDS: tuple[type, ...] = (Enum, set, frozenset, deque, pathlib.PurePath, UUID,
 class Allowed:
     """The classes whose objects may be made: the safe ones, and these.
 
-    With None for the types: every class of data (pydantic models, dataclasses, enums, named tuples and what else
-    LangGraph's serialiser takes) in a module that the process has imported by itself.
+    One is given as itself, or as its module and name; then it is found when the process has imported its module and it
+    is a class of data. With None for all: every class of data (pydantic models, dataclasses, enums, named tuples and
+    what else LangGraph's serialiser takes) in a module that the process has imported.
     """
 
-    def __init__(self, types: Iterable[type] | None = None) -> None:
+    def __init__(self, types: Iterable[type | tuple[str, ...]] | None = None) -> None:
         self.types = None if types is None else frozenset(types)
-        self._named = {(cls.__module__, cls.__qualname__): cls for cls in self.types or ()}
+        classes = [cls for cls in self.types or () if isinstance(cls, type)]
+        self._given = {(cls.__module__, cls.__qualname__): cls for cls in classes}
         # LangGraph's serialiser knows a class by its last name only; two of one name are known by neither.
         last: dict[tuple[str, str], list[type]] = {}
-        for cls in self.types or ():
+        for cls in classes:
             last.setdefault((cls.__module__, cls.__name__), []).append(cls)
-        self._named |= {name: classes[0] for name, classes in last.items() if len(classes) == 1}
+        self._given |= {name: same[0] for name, same in last.items() if len(same) == 1}
 
     def find(self, module: str, name: str) -> type | None:
         """The class of this name in this module if its objects may be made; parts of a nested one's name with dots."""
         key = (module, name)
-        if (cls := _SAFE.get(key) or self._named.get(key)) is not None:
+        if (cls := _SAFE.get(key) or self._given.get(key)) is not None:
             return cls
-        if self.types is not None:
+        return _imported(module, name) if self.types is None or key in self.types else None
+
+
+def _imported(module: str, name: str) -> type | None:
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        # Not getattr, which a module or a metaclass may answer by importing or computing.
+        found = getattr(found, "__dict__", {}).get(part)
+        if not isinstance(found, type):
             return None
-        found: Any = sys.modules.get(module)
-        for part in name.split("."):
-            # Not getattr, which a module or a metaclass may answer by importing or computing.
-            names = getattr(found, "__dict__", {})
-            found = names.get(part)
-            if not isinstance(found, type):
-                return None
-        if (found.__module__, found.__qualname__) != key or not is_data(found):
-            return None
-        return found  # type: ignore[no-any-return]
+    is_at_home = (found.__module__, found.__qualname__) == (module, name)
+    return found if is_at_home and is_data(found) else None
 
 
 def is_data(cls: type) -> bool:

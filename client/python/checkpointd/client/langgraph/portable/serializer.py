@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +14,11 @@ from checkpointd.client.langgraph.portable.decode import decode
 from checkpointd.client.langgraph.portable.encode import encode
 from checkpointd.client.langgraph.portable.opaque import NotOpaque
 from checkpointd.client.langgraph.portable.text import MAX_DEPTH, TooDeep
+
+try:  # LangGraph's switch LANGGRAPH_STRICT_MSGPACK, which older releases have not
+    from langgraph.checkpoint.serde._msgpack import STRICT_MSGPACK_ENABLED as _STRICT
+except ImportError:
+    _STRICT = False
 
 ENCODING = "portable-json/1"
 
@@ -33,15 +39,27 @@ class PortableSerializer(SerializerProtocol):
             allowed_types: the classes, beside the safe ones of Python, LangChain and LangGraph, whose objects may be
                 made of what is stored; the others come as Tagged. By default every class of data in a module that this
                 process has imported by itself; nothing is imported in any case. With a list, also what LangGraph's
-                own serialiser has stored is read so.
+                own serialiser has stored is read so. Under LANGGRAPH_STRICT_MSGPACK=true the default is an empty list,
+                to which LangGraph adds the classes of a graph's schemas.
             native: LangGraph's serialiser, which carries objects, reads what it has stored, and stores what
                 `portable-json/1` can't hold; a JsonPlusSerializer by default.
         """
-        types = None if allowed_types is None else tuple(allowed_types)
+        types = tuple(allowed_types) if allowed_types is not None else () if _STRICT else None
         self._allowed = Allowed(types)
         if native is None:
             native = JsonPlusSerializer() if types is None else JsonPlusSerializer(allowed_msgpack_modules=types)
         self._native = native
+
+    def with_msgpack_allowlist(self, extra_allowlist: Iterable[type | tuple[str, ...]]) -> PortableSerializer:
+        """One to which these classes are allowed too, said by themselves or by module and name; LangGraph calls it."""
+        if self._allowed.types is None:
+            return self
+        extra = tuple(extra_allowlist)
+        clone = copy.copy(self)
+        clone._allowed = Allowed((*self._allowed.types, *extra))
+        if isinstance(self._native, JsonPlusSerializer):
+            clone._native = self._native.with_msgpack_allowlist(extra)
+        return clone
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """The encoding's name and the bytes of a value.
