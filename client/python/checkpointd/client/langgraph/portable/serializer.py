@@ -7,20 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-
-from checkpointd.client.langgraph.portable.allowed import Allowed
-from checkpointd.client.langgraph.portable.decode import decode
-from checkpointd.client.langgraph.portable.encode import encode
-from checkpointd.client.langgraph.portable.opaque import NotOpaque
-from checkpointd.client.langgraph.portable.text import MAX_DEPTH, TooDeep
 
 try:  # LangGraph's switch LANGGRAPH_STRICT_MSGPACK, which older releases have not
     from langgraph.checkpoint.serde._msgpack import STRICT_MSGPACK_ENABLED as _STRICT
 except ImportError:
     _STRICT = False
-
-ENCODING = "portable-json/1"
 
 
 class PortableSerializer(SerializerProtocol):
@@ -44,21 +35,19 @@ class PortableSerializer(SerializerProtocol):
             native: LangGraph's serialiser, which carries objects, reads what it has stored, and stores what
                 `portable-json/1` can't hold; a JsonPlusSerializer by default.
         """
+        # It imports LangGraph's own classes, which takes as long as all else; not for a process that makes no saver.
+        from checkpointd.client.langgraph.portable.codec import Codec  # noqa: PLC0415
+
         types = tuple(allowed_types) if allowed_types is not None else () if _STRICT else None
-        self._allowed = Allowed(types)
-        if native is None:
-            native = JsonPlusSerializer() if types is None else JsonPlusSerializer(allowed_msgpack_modules=types)
-        self._native = native
+        self._codec = Codec(types, native)
 
     def with_msgpack_allowlist(self, extra_allowlist: Iterable[type | tuple[str, ...]]) -> PortableSerializer:
         """One to which these classes are allowed too, said by themselves or by module and name; LangGraph calls it."""
-        if self._allowed.types is None:
+        codec = self._codec.with_types(extra_allowlist)
+        if codec is self._codec:
             return self
-        extra = tuple(extra_allowlist)
         clone = copy.copy(self)
-        clone._allowed = Allowed((*self._allowed.types, *extra))
-        if isinstance(self._native, JsonPlusSerializer):
-            clone._native = self._native.with_msgpack_allowlist(extra)
+        clone._codec = codec
         return clone
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
@@ -74,18 +63,7 @@ class PortableSerializer(SerializerProtocol):
             return "bytes", bytes(obj)
         if isinstance(obj, bytearray):
             return "bytearray", bytes(obj)
-        try:
-            return ENCODING, encode(obj, self._native)
-        except NotOpaque:
-            return self._native.dumps_typed(obj)
-        except (TooDeep, RecursionError):
-            try:
-                return self._native.dumps_typed(obj)
-            except (TypeError, RecursionError):
-                raise ValueError(
-                    f"the value contains itself, or nests deeper than {MAX_DEPTH} levels and than LangGraph's own "
-                    "serialiser takes"
-                ) from None
+        return self._codec.dumps_typed(obj)
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
         """The value, made anew.
@@ -93,7 +71,4 @@ class PortableSerializer(SerializerProtocol):
         Raises UnreadableValue when it is said to be `portable-json/1` and is not, and what LangGraph's serialiser
         raises for its own encodings and unknown ones.
         """
-        encoding, content = data
-        if encoding == ENCODING:
-            return decode(bytes(content), self._allowed)
-        return self._native.loads_typed(data)
+        return self._codec.loads_typed(data)
