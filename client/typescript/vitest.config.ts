@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     globals: true,
     include: ["test/**/*.test.ts"],
+    globalSetup: ["test/support/server.ts"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

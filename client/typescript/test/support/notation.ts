@@ -59,7 +59,8 @@ function ofObject(value: object): Notation {
   }
   if (value instanceof Command) {
     const { graph, update, resume, goto } = value;
-    return ["command", named({ goto, graph, resume, update })];
+    const members = Object.entries({ goto: goto.length > 0 ? goto : undefined, graph, resume, update });
+    return ["command", members.flatMap(([key, member]) => (member === undefined ? [] : [[key, notation(member)]]))];
   }
   if (value instanceof Overwrite) return ["overwrite", notation(value.value)];
   if (isDeltaSnapshot(value)) return ["delta_snapshot", notation(value.value)];

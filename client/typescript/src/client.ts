@@ -1,0 +1,53 @@
+/** The contract's services, for programs without LangGraph; their messages, and the errors of their calls. */
+import { callsOf, type Calls } from "./calls.js";
+import { Connection, DEFAULT_TARGET, type ConnectionOptions } from "./connection.js";
+import { Checkpoints } from "./gen/checkpointd/v1/checkpoints_pb.js";
+import { Leases } from "./gen/checkpointd/v1/leases_pb.js";
+import { States } from "./gen/checkpointd/v1/states_pb.js";
+import { Threads } from "./gen/checkpointd/v1/threads_pb.js";
+
+/**
+ * A client whose values are the contract's messages.
+ *
+ *     const client = new Client("127.0.0.1:50051", { tenant: "team-a" });
+ *     const { threads } = await client.threads.listThreads({});
+ *
+ * Every call may be repeated: what was answered UNAVAILABLE is sent again, with growing pauses, within the timeout. What
+ * can't be done throws one of the errors of this package. An idle client keeps no process from ending.
+ */
+export class Client {
+  readonly checkpoints: Calls<typeof Checkpoints>;
+  readonly threads: Calls<typeof Threads>;
+  readonly states: Calls<typeof States>;
+  readonly leases: Calls<typeof Leases>;
+  private readonly connection: Connection;
+
+  /**
+   * Nothing is sent before the first call. Throws InvalidRequest for arguments that are not of their form.
+   *
+   * @param target where the server is: `HOST:PORT`
+   */
+  constructor(target: string = DEFAULT_TARGET, options: ConnectionOptions = {}) {
+    this.connection = new Connection(target, options);
+    this.checkpoints = callsOf(this.connection, Checkpoints);
+    this.threads = callsOf(this.connection, Threads);
+    this.states = callsOf(this.connection, States);
+    this.leases = callsOf(this.connection, Leases);
+  }
+
+  /** Closes the connection. Calls under way fail with ClientClosed. Closing twice is allowed. */
+  close(): void {
+    this.connection.close();
+  }
+}
+
+export type { Calls, OneCall } from "./calls.js";
+export type { ConnectionOptions } from "./connection.js";
+export * from "./errors.js";
+export * from "./gen/checkpointd/v1/checkpoints_pb.js";
+export * from "./gen/checkpointd/v1/core_pb.js";
+export * from "./gen/checkpointd/v1/error_reason_pb.js";
+export * from "./gen/checkpointd/v1/graph_pb.js";
+export * from "./gen/checkpointd/v1/leases_pb.js";
+export * from "./gen/checkpointd/v1/states_pb.js";
+export * from "./gen/checkpointd/v1/threads_pb.js";

@@ -1,0 +1,97 @@
+/** Where a server is, whose data is meant, how long a call may take, and the connection to it. */
+import type { SecureClientSessionOptions } from "node:http2";
+
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+
+import { InvalidRequest } from "./errors.js";
+
+/** What every client can be told. */
+export interface ConnectionOptions {
+  /** Whose data to read and write: 1 to 64 characters of `A-Z a-z 0-9 . _ -`. Tenants share nothing. "default" if absent. */
+  tenant?: string;
+  /**
+   * Milliseconds that one call may take, its retries included; null waits for ever. Of a list, it bounds the wait for
+   * the first item. 60 seconds if absent.
+   */
+  timeoutMs?: number | null;
+  /**
+   * Whether the connection is encrypted, as it is to a proxy that ends TLS before the server: true for Node.js's defaults,
+   * or Node.js's own options, such as `ca`, and `cert` and `key` for mutual TLS. false if absent.
+   */
+  tls?: boolean | SecureClientSessionOptions;
+}
+
+/** Where a server is unless it is said. */
+export const DEFAULT_TARGET = "127.0.0.1:50051";
+
+const HOST_PORT = /^(?:[\w.-]+|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]):([0-9]{1,5})$/;
+const TENANT = /^[A-Za-z0-9._-]{1,64}$/;
+
+// A connection that died without a word (a pulled cable, a NAT that forgot) is noticed, in use or idle.
+const KEEPALIVE = { pingIntervalMs: 20_000, pingTimeoutMs: 10_000, pingIdleConnection: true };
+
+/** The connection of a client, opened by its first call and, when it breaks, by the next one. */
+export class Connection {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly timeoutMs: number | null;
+  readonly transport: Transport;
+  /** When a call last said, by `performance.now()`, that it is waiting for the server. */
+  warnedAt = -Infinity;
+  private readonly sessions: Http2SessionManager;
+  private readonly closing = new AbortController();
+
+  /** Nothing is sent. Throws InvalidRequest for arguments that are not of their form. */
+  constructor(
+    readonly target: string,
+    { tenant = "default", timeoutMs = 60_000, tls = false }: ConnectionOptions = {},
+  ) {
+    const port = typeof target === "string" ? Number(HOST_PORT.exec(target)?.[1] ?? 0) : 0;
+    // Without the target: a URL that was meant for something else may hold a password.
+    if (port < 1 || port > 65_535) throw refused("target", "is not HOST:PORT; give it one, such as 127.0.0.1:50051");
+    if (typeof tenant !== "string" || !TENANT.test(tenant)) {
+      throw refused("tenant", `is ${JSON.stringify(tenant)}; give it 1 to 64 characters of A-Z a-z 0-9 . _ -`);
+    }
+    this.headers = { "checkpointd-tenant": tenant };
+    this.timeoutMs = checkTimeout(timeoutMs);
+    const baseUrl = `${tls === false ? "http" : "https"}://${target}`;
+    this.sessions = new Http2SessionManager(baseUrl, KEEPALIVE, typeof tls === "object" ? tls : undefined);
+    this.transport = createGrpcTransport({ baseUrl, sessionManager: this.sessions });
+  }
+
+  get isClosed(): boolean {
+    return this.closing.signal.aborted;
+  }
+
+  /** Closes the connection. Calls under way fail with ClientClosed. Closing twice is allowed. */
+  close(): void {
+    if (this.isClosed) return;
+    this.closing.abort();
+    this.sessions.abort(new ConnectError("the client is closed", Code.Unavailable));
+  }
+
+  /** Waits, but no longer than until the connection is closed, or the signal says so. */
+  async pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
+    const signals = signal === undefined ? [this.closing.signal] : [this.closing.signal, signal];
+    if (signals.some(({ aborted }) => aborted)) return;
+    await new Promise<void>((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        for (const one of signals) one.removeEventListener("abort", end);
+        resolve();
+      };
+      const timer = setTimeout(end, milliseconds);
+      for (const one of signals) one.addEventListener("abort", end);
+    });
+  }
+}
+
+/** A timeout as it was given. Throws InvalidRequest for what is none. */
+export function checkTimeout(timeoutMs: number | null): number | null {
+  if (timeoutMs === null || (typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs < 2 ** 31)) return timeoutMs;
+  throw refused("timeoutMs", `is ${String(timeoutMs)}; give it milliseconds above 0, or null to wait for ever`);
+}
+
+function refused(field: string, why: string): InvalidRequest {
+  return new InvalidRequest(`${field} ${why}`, { reason: "INVALID_FIELD", metadata: { field } });
+}

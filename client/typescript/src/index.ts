@@ -1,0 +1,6 @@
+/** checkpointd for LangGraph.js: the checkpointer, its serialiser, and the errors of both. */
+export { Client } from "./client.js";
+export type { ConnectionOptions } from "./connection.js";
+export * from "./errors.js";
+export { RemoteSaver, type RemoteSaverOptions } from "./langgraph/saver.js";
+export { OpaqueValue, PORTABLE_JSON, PortableJsonError, PortableSerializer, Tagged, type Serializer } from "./portable/index.js";
