@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage, RemoveMessage
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
-from checkpointd.engine.state import values
+from checkpointd.engine.state import objects, values
 from checkpointd.engine.state.errors import Opaque, Refused
 from checkpointd.engine.state.reducers import reduce, reduce_all
 from checkpointd.v1.graph_pb2 import Reducer, ReducerKind
@@ -63,13 +63,13 @@ def test_many_writes_are_folded_as_one_after_the_other(kind: str, data: st.DataO
     [
         ("ADD", [], lambda number: [number], _MANY),
         ("OR", {}, lambda number: {number: 1}, _MANY),
-        ("OR", values.set_of([]), lambda number: values.set_of([number]), _MANY),
+        ("OR", objects.set_of([]), lambda number: objects.set_of([number]), _MANY),
         ("ADD_MESSAGES", [], lambda number: [{"role": "user", "content": "x", "id": str(number)}], _MANY),
     ],
 )
 def test_very_many_writes(kind: str, left: Any, write: Any, size: int) -> None:
     folded = reduce_all(_reducer(kind), left, map(write, range(size)))
-    assert len(values.set_items(folded) if kind == "OR" and not isinstance(folded, dict) else folded) == size
+    assert len(objects.set_items(folded) if kind == "OR" and not isinstance(folded, dict) else folded) == size
 
 
 def test_very_many_removals() -> None:

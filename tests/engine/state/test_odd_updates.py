@@ -11,8 +11,9 @@ import pytest
 
 from checkpointd.engine.batch import prepare
 from checkpointd.engine.errors import EngineError, InvalidUpdate, NeedsCode
-from checkpointd.engine.state import next_checkpoint, values
+from checkpointd.engine.state import next_checkpoint, objects, values
 from checkpointd.engine.state.next_checkpoint import Place
+from checkpointd.engine.state.packed import pack
 from checkpointd.engine.state.update import Outcome, update
 from checkpointd.v1.core_pb2 import CheckpointTuple, PendingWrite, Value, Write
 from checkpointd.v1.graph_pb2 import (
@@ -135,8 +136,8 @@ def test_numbers_that_are_too_large(kind: str, before: str, written: str, error:
 
 @pytest.mark.parametrize("kind", [[], {}, None, 1.5, "x"])
 def test_message_objects_of_no_type(kind: Any) -> None:
-    message = values.model_of("m", "M", {"type": kind, "id": None}, ["m"])
-    written = Value(encoding="msgpack", data=values.pack([message]))
+    message = objects.model_of("m", "M", {"type": kind, "id": None}, ["m"])
+    written = Value(encoding="msgpack", data=pack([message]))
     _refused(NeedsCode, "channel 'm'", _spec(m=folded("ADD_MESSAGES", [])), None, m=written)
     _refused(NeedsCode, "channel 'm'", _spec(m=_delta("MESSAGES_DELTA")), None, m=written)
 
@@ -184,13 +185,28 @@ def test_metadata_is_not_longer_than_it_was_given() -> None:
     prepare("tenant", "t", _updated(_spec(), None, _as_a(x=dumped(1)), more=more).ops)
 
 
-@pytest.mark.parametrize("text", ['{"\\ud800":1}', "[" * 400 + "]" * 400, "9" * 30])
-def test_what_msgpack_can_not_hold_is_not_sent(text: str) -> None:
+def _sent(text: str, found: CheckpointTuple | None) -> Value:
     spec = _spec(__pregel_tasks=ChannelSpec(topic=Topic()))
     send = Send(node="a", input=Value(encoding="json", data=text.encode()))
+    update = StateUpdate(as_node="a", goto=Goto(targets=[GotoTarget(send=send)]))
+    return _updated(spec, found, update).head.checkpoint.channel_values["__pregel_tasks"]
+
+
+@pytest.mark.parametrize("text", ['{"\\ud800":1}', "[" * 400 + "]" * 400, "9" * 30])
+def test_what_msgpack_can_not_hold_is_not_sent(text: str) -> None:
     with pytest.raises(InvalidUpdate, match="can't be written as msgpack") as caught:
-        _updated(spec, None, StateUpdate(as_node="a", goto=Goto(targets=[GotoTarget(send=send)])))
+        _sent(text, _found({"x": "#1"}, {"x": dumped(1)}))
     assert caught.value.metadata["field"] == "supersteps[0].updates[0].goto.targets[0].send.input"
+
+
+def test_what_portable_json_can_not_hold_is_not_sent() -> None:
+    with pytest.raises(InvalidUpdate, match="250 levels deep, which portable-json/1 can't hold") as caught:
+        _sent("[" * 400 + "]" * 400, None)
+    assert caught.value.metadata["field"] == "supersteps[0].updates[0].goto.targets[0].send.input"
+    number = "9" * 30
+    assert json.loads(_sent(number, None).data) == [
+        {"$": "send", "v": {"node": "a", "args": {"$": "int", "v": number}}}
+    ]
 
 
 def test_short_requests_that_make_very_much() -> None:

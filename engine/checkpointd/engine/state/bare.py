@@ -1,10 +1,10 @@
 """What a checkpoint tells of a thread's state when the graph is not known."""
 
 from checkpointd.engine.state import values
+from checkpointd.engine.state.attribution import statuses_of
 from checkpointd.engine.state.interrupts import interrupts
 from checkpointd.engine.state.metadata import origin
 from checkpointd.engine.state.snapshot import base
-from checkpointd.engine.state.task_status import task_statuses
 from checkpointd.v1.core_pb2 import CheckpointTuple
 from checkpointd.v1.states_pb2 import StateSnapshot
 
@@ -32,7 +32,7 @@ def snapshot(found: CheckpointTuple, reason: str, *, live: bool) -> StateSnapsho
             f"the values of {', '.join(map(repr, missing))} are stored as changes and left out; GetChannelHistory has "
             "them"
         )
-    for status in task_statuses(found.pending_writes).values():
+    for status in statuses_of(found).values():
         if not (live and status.output):
             asked, problems = interrupts(status.interrupts)
             made.interrupts.extend(asked)

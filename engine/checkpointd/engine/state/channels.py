@@ -7,7 +7,7 @@ it keeps, in order, in `unresolved`, for someone who has that.
 from collections.abc import Sequence
 from typing import Any
 
-from checkpointd.engine.state import values
+from checkpointd.engine.state import objects, values
 from checkpointd.engine.state.errors import Opaque, Refused
 from checkpointd.v1.core_pb2 import Value
 from checkpointd.v1.graph_pb2 import Barrier
@@ -18,6 +18,9 @@ class Channel:
 
     keeps_writes = False
     """Whether what is unresolved may stay so in a checkpoint: it is stored as writes, for who can fold them."""
+
+    style = values.MSGPACK
+    """The encoding of what it makes itself, where the values that it is given do not tell."""
 
     def __init__(self, stored: Value | None = None) -> None:
         """`stored` is the checkpoint's value of it. Raises Opaque when that can't be what this kind stores."""
@@ -131,7 +134,7 @@ class LastValueAfterFinish(Channel):
     def stored(self) -> Value | None:
         if self._value is None:
             return None
-        return values.encode([values.decode(self._value), self._finished], self._value)
+        return values.encode([values.decode(self._value), self._finished], self._value, style=self.style)
 
     def update(self, written: Sequence[Value]) -> bool:
         if written:
@@ -170,7 +173,7 @@ class BarrierValue(Channel):
                         held, self._finished = seen, finished
                     case _:
                         raise Opaque("is not a pair of names and whether it is finished")
-            seen = held if isinstance(held, list) else values.set_items(held)
+            seen = held if isinstance(held, list) else objects.set_items(held)
             if not all(isinstance(name, str) for name in seen):
                 raise Opaque("is not a set of names")
             self._seen = dict.fromkeys(seen)
@@ -188,13 +191,13 @@ class BarrierValue(Channel):
         return values.NULL
 
     def stored(self) -> Value:
-        seen = values.set_of(list(self._seen))
-        return values.encode([seen, self._finished] if self._after_finish else seen)
+        seen = objects.set_of(list(self._seen))
+        return values.encode([seen, self._finished] if self._after_finish else seen, style=self.style)
 
     def update(self, written: Sequence[Value]) -> bool:
         changed = False
         for write in written:
-            name = values.decode(write)
+            name = values.decode_plain(write)
             if not isinstance(name, str) or name not in self._names:
                 raise Refused(f"waits for {sorted(self._names)} and was given something else")
             if name not in self._seen:
@@ -235,7 +238,7 @@ class TopicValue(Channel):
 
     def value(self) -> Value:
         if self._value is None:
-            self._value = values.encode(self._entries, *self._like)
+            self._value = values.encode(self._entries, *self._like, style=self.style)
         return self._value
 
     def stored(self) -> Value:

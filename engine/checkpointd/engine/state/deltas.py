@@ -4,7 +4,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from checkpointd.engine.state import values
+from checkpointd.engine.state import objects, values
 from checkpointd.engine.state.channels import Channel
 from checkpointd.engine.state.errors import Opaque
 from checkpointd.engine.state.messages import identified
@@ -79,7 +79,9 @@ def _whole(channel: Channel) -> bool:
 class MessageIds:
     """Gives messages to delta channels their ids."""
 
-    def __init__(self, spec: GraphSpec) -> None:
+    def __init__(self, spec: GraphSpec, style: str) -> None:
+        """`style` is the encoding of messages that are given in other forms."""
+        self._style = style
         self._strict = {
             channel.name: channel.delta.reducer.kind == ReducerKind.REDUCER_KIND_MESSAGES_DELTA
             for channel in spec.channels
@@ -89,24 +91,22 @@ class MessageIds:
     def given(self, written: list[Written]) -> list[Written]:
         """The writes with an id for every message to a delta channel (_messages.ensure_message_ids): its history is
         folded at every read, and would give a message without one another id each time."""
-        strict = self._strict
-        return [(name, _with_ids(value, strict=strict[name]) if name in strict else value) for name, value in written]
+        return [(name, self._with_ids(name, value) if name in self._strict else value) for name, value in written]
 
-
-def _with_ids(value: Value, *, strict: bool) -> Value:
-    """A write with ids. What can't be looked into holds no message that the server could give one."""
-    try:
-        data = values.decode(value)
-        given = _identified(data, strict=strict)
-        return value if given is data else values.encode(given, value)
-    except (Opaque, RecursionError):  # Overwrites can be nested without end
-        return value
+    def _with_ids(self, name: str, value: Value) -> Value:
+        """A write with ids. What can't be looked into holds no message that the server could give one."""
+        try:
+            data = values.decode(value)
+            given = _identified(data, strict=self._strict[name])
+            return value if given is data else values.encode(given, value, style=self._style)
+        except (Opaque, RecursionError):  # Overwrites can be nested without end
+            return value
 
 
 def _identified(data: Any, *, strict: bool) -> Any:
-    if (content := values.overwrite_content(data)) is not None:
+    if (content := objects.overwrite_content(data)) is not None:
         given = _identified(content[0], strict=strict)
-        return data if given is content[0] else values.overwrite_of(data, given)
+        return data if given is content[0] else objects.overwrite_of(data, given)
     if isinstance(data, list):
         items = [identified(item, strict=strict) for item in data]
         return data if all(new is old for new, old in zip(items, data, strict=True)) else items

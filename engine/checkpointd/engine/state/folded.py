@@ -49,6 +49,12 @@ class Folded(Channel):
         self._value = value
         self.unresolved.clear()
 
+    def _encoded(self, folded: Any, written: Sequence[Value]) -> Value:
+        # The description's initial value is as whoever registered it writes values, not as the thread's are.
+        held = None if self._value is self._initial else self._value
+        like = Value(encoding=self.style) if held is None else held
+        return values.encode(folded, like, *written, style=self.style)
+
     def _base(self) -> Value:
         """What the next write is folded into. Raises Opaque when that is not known."""
         base = self._initial if self._value is None else self._value
@@ -79,10 +85,11 @@ class BinaryOperatorValue(Folded):
                 self._folded(written[:place])
             self._set(content)
             return
-        self._value = values.encode(self._folded(written), self._base(), *written)
+        self._value = self._encoded(self._folded(written), written)
 
     def _folded(self, written: Sequence[Value]) -> Any:
-        return reduce_all(self._reducer, values.decode(self._base()), (values.decode(write) for write in written))
+        base = values.decode_plain(self._base())
+        return reduce_all(self._reducer, base, (values.decode_plain(write) for write in written))
 
     def replay(self, writes: Iterable[Value]) -> None:
         """Take the writes of many steps (_checkpoint._replay: one update each)."""
@@ -106,12 +113,12 @@ class DeltaValue(Folded):
             self._reset(overwrite[1])
             return
         base = self._base()
-        state, writes = values.decode(base), [values.decode(write) for write in written]
+        state, writes = values.decode_plain(base), [values.decode_plain(write) for write in written]
         if self._reducer.kind == ReducerKind.REDUCER_KIND_MESSAGES_DELTA:
             folded: Any = messages_delta(state, writes)
         else:
             folded = reduce(self._reducer, state, writes)
-        self._value = values.encode(folded, base, *written)
+        self._value = self._encoded(folded, written)
 
     def _reset(self, content: Value) -> None:
         self._set(self._initial if values.is_none(content) else content)

@@ -1,14 +1,15 @@
 """The channels of a graph as a checkpoint holds them (langgraph.pregel._checkpoint.channels_from_checkpoint)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from checkpointd.engine.state import channels as kinds
+from checkpointd.engine.state import values
 from checkpointd.engine.state.channels import Channel
 from checkpointd.engine.state.errors import Opaque, Refused
 from checkpointd.engine.state.folded import BinaryOperatorValue, DeltaValue
 from checkpointd.engine.state.tasks import SENDS
 from checkpointd.v1.checkpoints_pb2 import ChannelHistory
-from checkpointd.v1.core_pb2 import Checkpoint, Value
+from checkpointd.v1.core_pb2 import Checkpoint, CheckpointTuple, Value
 from checkpointd.v1.graph_pb2 import ChannelSpec, GraphSpec
 
 Histories = Mapping[str, ChannelHistory]
@@ -17,8 +18,14 @@ Histories = Mapping[str, ChannelHistory]
 _SENDS_IN_CHANNEL = 4
 
 
-def channel(spec: ChannelSpec, stored: Value | None) -> Channel:  # noqa: PLR0911 (one line a kind)
+def channel(spec: ChannelSpec, stored: Value | None, style: str = values.MSGPACK) -> Channel:
     """The channel of a description with the checkpoint's value of it. Raises Opaque: see Channel."""
+    made = _of_kind(spec, stored)
+    made.style = style
+    return made
+
+
+def _of_kind(spec: ChannelSpec, stored: Value | None) -> Channel:  # noqa: PLR0911 (one line a kind)
     match spec.WhichOneof("kind"):
         case "last_value":
             return kinds.LastValue(stored)
@@ -55,16 +62,39 @@ def channels_to_replay(spec: GraphSpec, checkpoint: Checkpoint) -> list[str]:
     ]
 
 
-def hydrate(spec: GraphSpec, checkpoint: Checkpoint, histories: Histories) -> tuple[dict[str, Channel], list[str]]:
+def described_values(spec: GraphSpec) -> Iterator[Value]:
+    """The values that a description holds, as whoever registered it writes them."""
+    for described in spec.channels:
+        yield described.binop.initial
+        yield described.delta.initial
+    for node in spec.nodes:
+        for write in node.static_writes:
+            yield write.value
+
+
+def stored_values(found: CheckpointTuple, histories: Histories) -> Iterator[Value]:
+    """All the values that a checkpoint's channels, and the writes on it, are of."""
+    yield from found.checkpoint.channel_values.values()
+    for pending in found.pending_writes:
+        yield pending.write.value
+    for history in histories.values():
+        yield history.seed
+        for written in history.writes:
+            yield written.write.value
+
+
+def hydrate(
+    spec: GraphSpec, checkpoint: Checkpoint, histories: Histories, style: str
+) -> tuple[dict[str, Channel], list[str]]:
     """The channels by name, and warnings about those whose stored value can't be what the description says."""
     channels: dict[str, Channel] = {}
     warnings: list[str] = []
     for described in spec.channels:
         name = described.name
         try:
-            channels[name] = _channel(described, checkpoint, histories)
+            channels[name] = _channel(described, checkpoint, histories, style)
         except (Opaque, Refused) as problem:
-            channels[name] = channel(described, None)
+            channels[name] = channel(described, None, style)
             warnings.append(
                 f"the stored value of channel {name!r} {problem}, so it counts as empty: was the thread written by "
                 "another version of the graph?"
@@ -72,12 +102,12 @@ def hydrate(spec: GraphSpec, checkpoint: Checkpoint, histories: Histories) -> tu
     return channels, warnings
 
 
-def _channel(described: ChannelSpec, checkpoint: Checkpoint, histories: Histories) -> Channel:
+def _channel(described: ChannelSpec, checkpoint: Checkpoint, histories: Histories, style: str) -> Channel:
     name = described.name
     history = histories.get(name)
     if history is None:
-        return channel(described, _stored(name, checkpoint))
-    rebuilt = channel(described, history.seed if history.HasField("seed") else None)
+        return channel(described, _stored(name, checkpoint), style)
+    rebuilt = channel(described, history.seed if history.HasField("seed") else None, style)
     assert isinstance(rebuilt, BinaryOperatorValue | DeltaValue)
     rebuilt.replay(written.write.value for written in history.writes)
     return rebuilt

@@ -1,11 +1,11 @@
 """The questions that tasks wait to have answered (langgraph.types.Interrupt)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from xxhash import xxh3_128_hexdigest
 
-from checkpointd.engine.state import values
+from checkpointd.engine.state import objects, values
 from checkpointd.engine.state.errors import Opaque
 from checkpointd.v1.core_pb2 import Value
 from checkpointd.v1.states_pb2 import StateInterrupt
@@ -28,7 +28,7 @@ def interrupts(written: Iterable[Value]) -> tuple[list[StateInterrupt], list[str
 def _interrupts(value: Value) -> Iterator[StateInterrupt]:
     data = values.decode(value)
     for entry in data if isinstance(data, list) else [data]:
-        fields = values.interrupt_fields(entry)
+        fields = objects.interrupt_fields(entry)
         schema = fields.get("response_schema")
         yield StateInterrupt(
             id=_id(fields),
@@ -37,7 +37,7 @@ def _interrupts(value: Value) -> Iterator[StateInterrupt]:
         )
 
 
-def _id(fields: dict[str, Any]) -> str:
+def _id(fields: Mapping[str, Any]) -> str:
     if values.is_text(fields.get("id")):
         return str(fields["id"])
     # Before LangGraph 0.6 an interrupt had the namespaces it came from instead.

@@ -3,9 +3,11 @@ LangChain makes of them (langchain_core.messages.utils.convert_to_messages)."""
 
 from typing import Any
 
-from checkpointd.engine.state import values
+from checkpointd.engine.state import objects
 from checkpointd.engine.state.errors import Opaque, Refused
-from checkpointd.engine.state.values import Ext
+from checkpointd.engine.state.packed import Ext
+from checkpointd.engine.state.portable import Tag, plain
+from checkpointd.engine.state.values import is_text
 
 _MODULES = {
     "human": ("langchain_core.messages.human", "HumanMessage"),
@@ -43,22 +45,22 @@ def _is_pair(data: list[Any]) -> bool:
     return len(data) == 2 and all(isinstance(part, str) for part in data)
 
 
-def message_object(data: Any) -> Ext:
+def message_object(data: Any) -> Ext | Tag:
     """The message object of one message in any form.
 
     Raises:
         Opaque: it is in a form that only LangChain's own code reads.
         Refused: it is no message: it lacks a role or a content, or the role is unknown.
     """
-    match data:
-        case Ext():
-            return data
+    match plain(data):
+        case (Ext() | Tag()) as made:
+            return made
         case str():
             return _made("human", {"content": data})
         case list() if _is_pair(data):
             return _made(data[0], {"content": data[1]})
-        case dict():
-            fields = dict(data)
+        case dict() as given:
+            fields = dict(given)
             role = fields.pop("role") if "role" in fields else fields.pop("type", None)
             return _made(role, fields)
     raise Refused("is given something that is no message; give text, or an object with a role and a content")
@@ -87,7 +89,7 @@ def _made(role: Any, given: dict[Any, Any]) -> Ext:
         raise Refused("is given a tool's message without tool_call_id")
     if kind == "remove" and fields["id"] is None:
         raise Refused("is asked to remove a message without its id")
-    return values.model_of(*_MODULES[kind], fields, ["model_validate_json"])
+    return objects.model_of(*_MODULES[kind], fields, ["model_validate_json"])
 
 
 def _content(kind: str, content: Any) -> Any:
@@ -103,7 +105,7 @@ def _content(kind: str, content: Any) -> Any:
 
 
 def _field(kind: str, fields: dict[str, Any], name: Any, value: Any) -> Any:
-    if name in fields and name in _TEXTS and (value is None or values.is_text(value)):
+    if name in fields and name in _TEXTS and (value is None or is_text(value)):
         return value
     if name == "tool_calls" and kind == "ai" and isinstance(value, list):
         return [_tool_call(call) for call in value]

@@ -1,7 +1,7 @@
 """Merging lists of messages (langgraph.graph.message and langgraph.pregel._messages), on decoded values.
 
-A message is a pydantic object of which only the fields `id` and `type` are read. It is passed on as its bytes, unless
-it lacks an id and gets one. Other forms that LangGraph takes for messages become such objects first.
+A message is an object of which only the fields `id` and `type` are read. It is passed on as it came, unless it lacks
+an id and gets one. Other forms that LangGraph takes for messages become such objects first.
 """
 
 import uuid
@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from checkpointd.engine.state import values
+from checkpointd.engine.state import objects
 from checkpointd.engine.state.errors import Opaque, Refused
 from checkpointd.engine.state.message_forms import message_object, messages
-from checkpointd.engine.state.values import Ext
+from checkpointd.engine.state.packed import Ext
+from checkpointd.engine.state.portable import Tag
 
 _REMOVE_ALL = "__remove_all__"
 
@@ -21,15 +22,14 @@ _TYPES = frozenset(("human", "ai", "tool", "system", "function", "chat", "remove
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    data: Ext
+    data: Ext | Tag
     id: str | None
     removes: bool
 
 
 def _message(data: Any, *, chunks: bool) -> _Message:
     data = message_object(data)
-    _, _, fields, _ = values.model(data)
-    kind, message_id = fields.get("type"), fields.get("id")
+    kind, message_id = objects.message_of(data)
     if not isinstance(kind, str) or not isinstance(message_id, str | None):
         raise Opaque("holds an object that is no message")
     if kind not in _TYPES and not (chunks and kind.endswith("MessageChunk")):
@@ -41,30 +41,28 @@ def identified(data: Any, *, strict: bool) -> Any:
     """A message with an id, made if it has none; anything else as it is. `strict`: other forms of messages become
     message objects, and an empty id counts as none (_messages._message_with_id); else only message objects count."""
     try:
-        message = _message(data, chunks=True) if strict or isinstance(data, Ext) else None
+        message = _message(data, chunks=True) if strict or isinstance(data, Ext | Tag) else None
     except (Opaque, Refused):
         message = None
     if message is None or (message.id is not None and (message.id or not strict)):
         return data if message is None else message.data
-    module, name, fields, rest = values.model(message.data)
-    return values.model_of(module, name, {**fields, "id": str(uuid.uuid4())}, rest)
+    return objects.message_with_id(message.data, str(uuid.uuid4()))
 
 
 def _with_id(data: Any) -> _Message:
     message = _message(data, chunks=False)
     if message.id is not None:
         return message
-    module, name, fields, rest = values.model(message.data)
-    fields["id"] = str(uuid.uuid4())
-    return _Message(values.model_of(module, name, fields, rest), fields["id"], message.removes)
+    made = str(uuid.uuid4())
+    return _Message(objects.message_with_id(message.data, made), made, message.removes)
 
 
-def add_messages(left: Any, right: Any) -> list[Ext]:
+def add_messages(left: Any, right: Any) -> list[Ext | Tag]:
     """`add_messages(left, right)`: appends, replaces what has the same id, removes what a RemoveMessage names."""
     return add_messages_in_turn(left, [right])
 
 
-def add_messages_in_turn(left: Any, writes: Iterable[Any]) -> list[Ext]:
+def add_messages_in_turn(left: Any, writes: Iterable[Any]) -> list[Ext | Tag]:
     """`add_messages` with one write after the other."""
     merged = _Merged(_listed(left))
     for write in writes:
@@ -111,16 +109,16 @@ class _Merged:
             for place in places.pop(removed):
                 merged[place] = None
 
-    def data(self) -> list[Ext]:
+    def data(self) -> list[Ext | Tag]:
         return [message.data for message in self._messages if message is not None]
 
 
-def messages_delta(state: Any, writes: Sequence[Any]) -> list[Ext]:
+def messages_delta(state: Any, writes: Sequence[Any]) -> list[Ext | Tag]:
     """`_messages_delta_reducer(state, writes)`: like add_messages for many writes at once, and more forgiving."""
     if not isinstance(state, list):
         raise Opaque("is no list of messages")
     flat = [data for write in writes for data in messages(write)]
-    merged: list[Ext | None] = []
+    merged: list[Ext | Tag | None] = []
     places: dict[str, int] = {}
     for data in state:
         message = _message(data, chunks=True)

@@ -40,7 +40,7 @@ class Place:
     spec: GraphSpec
     thread_id: str
     checkpoint_ns: str
-    style: VersionStyle.ValueType  # of versions, where there are none yet
+    version_style: VersionStyle.ValueType  # of versions, where there are none yet
     metadata: Mapping[str, Any]  # the caller's, for each new checkpoint
 
 
@@ -52,6 +52,7 @@ class Base:
     channels: dict[str, Channel]
     superseded: bool = False
     forked: set[str] = field(default_factory=set)  # delta channels whose walk must stop at the new checkpoint
+    style: str = values.PORTABLE  # the encoding of what the server makes itself; see values.encode
 
     @property
     def exists(self) -> bool:
@@ -109,7 +110,7 @@ class Checkpoints:
         changed: set[str] = set()
         try:
             for step in steps:
-                following = successor(greatest(versions.values()), self._place.style)
+                following = successor(greatest(versions.values()), self._place.version_style)
                 changed |= apply_writes(channels, step, versions, seen, next_version=following, triggers=triggers)
         except Refused as problem:
             raise InvalidUpdate(at, f"can't be applied: {problem}") from None
@@ -138,7 +139,7 @@ class Checkpoints:
             if made.channel_versions.get(channel) == version:
                 put.checkpoint.channel_values.pop(channel, None)
         self.count(at, put.checkpoint.channel_values.values())
-        return Base(self.found(put, made), self._hydrated(made, channels))
+        return Base(self.found(put, made), self._hydrated(made, channels, base.style), style=base.style)
 
     def _store_writes(self, base: Base, ops: Sequence[WritesPut]) -> None:
         """Keep the writes on the base, where walks through history read them. Those on a checkpoint that others have
@@ -174,9 +175,9 @@ class Checkpoints:
                 if name not in snapshots:
                     stored = channel.stored() if version is not None else None
                 else:
-                    stored = values.wrapped(channel.value())
+                    stored = values.wrapped(channel.value(), channel.style)
                     if version is None or version == before.channel_versions.get(name):
-                        made.channel_versions[name] = following = successor(version, self._place.style)
+                        made.channel_versions[name] = following = successor(version, self._place.version_style)
                         bumped[name] = (version, following)
             except Opaque as problem:
                 raise NeedsCode(at, f"can't store channel {name!r} without the graph's code: it {problem}") from None
@@ -217,9 +218,9 @@ class Checkpoints:
             parent_checkpoint_id=put.parent_checkpoint_id,
         )
 
-    def _hydrated(self, made: Checkpoint, live: Mapping[str, Channel]) -> dict[str, Channel]:
+    def _hydrated(self, made: Checkpoint, live: Mapping[str, Channel], style: str) -> dict[str, Channel]:
         """The channels of a checkpoint that is to be stored. What only its history will tell is known already."""
-        channels, _ = hydrate(self._place.spec, made, {})
+        channels, _ = hydrate(self._place.spec, made, {}, style)
         return {
             name: live[name] if isinstance(channel, Folded) and name not in made.channel_values else channel
             for name, channel in channels.items()

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator
 from checkpointd.engine.errors import InvalidUpdate, NeedsCode
 from checkpointd.engine.state import values
 from checkpointd.engine.state.errors import Opaque
+from checkpointd.engine.state.portable import plain
 from checkpointd.engine.state.task_status import Written
 from checkpointd.engine.state.tasks import SENDS
 from checkpointd.v1.core_pb2 import Value
 from checkpointd.v1.graph_pb2 import ChannelSelection, GraphSpec, NodeSpec
-from checkpointd.v1.states_pb2 import Goto, StateUpdate
+from checkpointd.v1.states_pb2 import Goto, Send, StateUpdate
 
 END = "__end__"
 
@@ -20,17 +21,26 @@ _EDGE = "branch:to:"
 class Names:
     """Of a graph's nodes and channels, at hand for many updates."""
 
-    def __init__(self, spec: GraphSpec) -> None:
+    def __init__(self, spec: GraphSpec, style: str) -> None:
+        """`style` is the encoding of the values that nodes write without being told; see values.encode."""
+        self.style = style
         self.nodes = {node.name: node for node in spec.nodes}
         self.channels = frozenset(channel.name for channel in spec.channels)
         self._keys: dict[str, frozenset[str]] = {}
         self._ends: dict[str, set[str] | None] = {}
+        self._static: dict[str, list[Written]] = {}
 
     def keys(self, node: NodeSpec) -> frozenset[str]:
         """The keys of an update that a node keeps."""
         if node.name not in self._keys:
             self._keys[node.name] = frozenset(node.update.keys.names)
         return self._keys[node.name]
+
+    def static(self, node: NodeSpec) -> list[Written]:
+        """What a node writes whatever it returns."""
+        if node.name not in self._static:
+            self._static[node.name] = [(w.channel, values.styled(w.value, self.style)) for w in node.static_writes]
+        return self._static[node.name]
 
     def ends(self, node: NodeSpec) -> set[str] | None:
         """Where a node's conditional edges may lead to; None where that is not said, or it has none."""
@@ -56,7 +66,7 @@ def node_writes(field: str, names: Names, node: NodeSpec, update: StateUpdate) -
             f"is {node.name!r}, which writes by code of its own; update it where the graph's code is",
         )
     kept = _kept(field, names, node, update)
-    static = [(write.channel, write.value) for write in node.static_writes]
+    static = names.static(node)
     if not update.HasField("goto"):
         _refuse_choice(field, node)
         return [*kept, *static]
@@ -84,7 +94,7 @@ def by_key(field: str, update: StateUpdate) -> list[Written]:
     """The values of an update by key of the state; none for null."""
     if not update.HasField("value"):
         return [(given.channel, value) for given in update.writes for value in given.values]
-    found = _decoded(f"{field}.value", update.value)
+    found = plain(_decoded(f"{field}.value", update.value))
     if found is None:
         return []
     if not isinstance(found, dict):
@@ -146,7 +156,7 @@ def _chosen(field: str, names: Names, node: NodeSpec, goto: Goto) -> Iterator[Wr
                 name, channel, value = target.node, f"{_EDGE}{target.node}", values.NULL
             case "send":
                 name, channel = target.send.node, SENDS
-                value = _send(at, name, target.send.input if target.send.HasField("input") else values.NULL)
+                value = _send(at, names, target.send)
             case _:
                 raise InvalidUpdate(at, "names no target; give a node or a Send")
         if ends is not None and name not in ends:
@@ -159,10 +169,12 @@ def _chosen(field: str, names: Names, node: NodeSpec, goto: Goto) -> Iterator[Wr
         yield channel, value
 
 
-def _send(field: str, node: str, argument: Value) -> Value:
+def _send(field: str, names: Names, send: Send) -> Value:
     place = f"{field}.send.input"
+    argument = send.input if send.HasField("input") else values.NULL
+    _decoded(place, argument)
     try:
-        return values.send(node, _decoded(place, argument))
+        return values.send(send.node, argument, names.style)
     except Opaque as problem:
         raise InvalidUpdate(place, f"{problem}; give it another form") from None
 
@@ -179,10 +191,9 @@ def _decoded(field: str, value: Value) -> object:
 
 
 def _unreadable(field: str, value: Value, problem: Opaque) -> InvalidUpdate | NeedsCode:
-    known = value.encoding in ("msgpack", "json")
-    if known:
+    if value.encoding in values.KNOWN:
         return InvalidUpdate(field, f"{problem}; serialise it again")
-    return NeedsCode(field, f"{problem}; give the values by key, or in the encoding msgpack or json")
+    return NeedsCode(field, f"{problem}; give the values by key, or in the encoding {values.PORTABLE}, msgpack or json")
 
 
 def _encoded(field: str, data: object, *like: Value) -> Value:

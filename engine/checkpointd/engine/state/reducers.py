@@ -1,4 +1,4 @@
-"""The reducers that can be computed without the user's code, on decoded values.
+"""The reducers that can be computed without the user's code, on decoded objects.
 
 Where the outcome depends on a class, such as that of an object with an `__add__` of its own, they raise Opaque; where
 the reducer itself would raise, Refused.
@@ -11,13 +11,14 @@ from itertools import chain
 from types import UnionType
 from typing import Any
 
-from checkpointd.engine.state import values
+from checkpointd.engine.state import objects
 from checkpointd.engine.state.errors import Opaque, Refused
 from checkpointd.engine.state.messages import add_messages, add_messages_in_turn
-from checkpointd.engine.state.values import Ext
+from checkpointd.engine.state.packed import Ext
+from checkpointd.engine.state.portable import Tag
 from checkpointd.v1.graph_pb2 import Reducer, ReducerKind
 
-_MAX_BITS = 64  # of a number that msgpack holds
+_MAX_BITS = 13_288  # of a number that portable-json/1 holds; msgpack holds 64, and says so when it is written
 
 
 def _is_number(data: Any) -> bool:
@@ -39,7 +40,7 @@ def _bounded(operation: Callable[[Any, Any], Any], left: Any, right: Any) -> Any
 
 
 def _no_such(symbol: str, left: Any, right: Any) -> Exception:
-    if isinstance(left, Ext) or isinstance(right, Ext):
+    if isinstance(left, Ext | Tag) or isinstance(right, Ext | Tag):
         return Opaque(f"is computed with {symbol} on objects of classes that the server does not have")
     return Refused(f"can't compute {type(left).__name__} {symbol} {type(right).__name__}")
 
@@ -61,7 +62,7 @@ def _multiply(left: Any, right: Any) -> Any:
 def _set_operation(symbol: str, operation: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
     if _same_kind(left, right, int) or (symbol == "|" and _same_kind(left, right, dict)):
         return operation(left, right)
-    if isinstance(left, Ext):
+    if isinstance(left, Ext | Tag):
         return _all_sets(symbol, left, [right])
     raise _no_such(symbol, left, right)
 
@@ -92,18 +93,18 @@ def _all_joined(left: dict[Any, Any], writes: Iterable[Any]) -> dict[Any, Any]:
     return joined
 
 
-def _all_sets(symbol: str, left: Ext, writes: Iterable[Any]) -> Ext:
+def _all_sets(symbol: str, left: Ext | Tag, writes: Iterable[Any]) -> Ext:
     # In the order of their first appearance: a set has none, so any will do, and this one is the same each time.
-    members = dict.fromkeys(values.set_items(left))
+    members = dict.fromkeys(objects.set_items(left))
     for write in writes:
-        if not isinstance(write, Ext):
+        if not isinstance(write, Ext | Tag):
             raise _no_such(symbol, left, write)
-        theirs = dict.fromkeys(values.set_items(write))
+        theirs = dict.fromkeys(objects.set_items(write))
         if symbol == "|":
             members |= theirs
         else:
             members = {member: None for member in members if member in theirs}
-    return values.set_of(list(members), values.set_class(left))
+    return objects.set_of(list(members), objects.set_class(left))
 
 
 _BY_KIND: dict[int, Callable[[Any, Any], Any]] = {
@@ -123,7 +124,7 @@ def reduce(reducer: Reducer, left: Any, right: Any) -> Any:
     if computed is None or reducer.format:
         raise Opaque(f"is reduced by {reducer.ref or 'a function'}, which the server can't run")
     # A channel without an initial value holds its first write as it is, be it an Overwrite, which no operator takes.
-    if isinstance(left, Ext) and values.overwrite_content(left) is not None and not isinstance(right, Ext):
+    if isinstance(left, Ext | Tag) and objects.overwrite_content(left) and not isinstance(right, Ext | Tag):
         raise Refused("holds an Overwrite, which was its first write, and nothing can be folded into that")
     return computed(left, right)
 
@@ -131,8 +132,8 @@ def reduce(reducer: Reducer, left: Any, right: Any) -> Any:
 # Those that many writes are folded with at once, by what they are folded into.
 _ALL_BY_KIND: dict[int, list[tuple[type | UnionType, Callable[[Any, Iterable[Any]], Any]]]] = {
     ReducerKind.REDUCER_KIND_ADD: [(list | str | bytes, _all_added)],
-    ReducerKind.REDUCER_KIND_OR: [(dict, _all_joined), (Ext, partial(_all_sets, "|"))],
-    ReducerKind.REDUCER_KIND_AND: [(Ext, partial(_all_sets, "&"))],
+    ReducerKind.REDUCER_KIND_OR: [(dict, _all_joined), (Ext | Tag, partial(_all_sets, "|"))],
+    ReducerKind.REDUCER_KIND_AND: [(Ext | Tag, partial(_all_sets, "&"))],
     ReducerKind.REDUCER_KIND_ADD_MESSAGES: [(object, add_messages_in_turn)],
 }
 

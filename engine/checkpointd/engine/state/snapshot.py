@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from checkpointd.engine.state import namespaces, values
 from checkpointd.engine.state.apply import TaskWrites, apply_writes
+from checkpointd.engine.state.attribution import attributed
 from checkpointd.engine.state.channels import Channel
 from checkpointd.engine.state.errors import Opaque, Refused
-from checkpointd.engine.state.hydrate import Histories, hydrate
+from checkpointd.engine.state.hydrate import Histories, described_values, hydrate, stored_values
 from checkpointd.engine.state.interrupts import interrupts
 from checkpointd.engine.state.metadata import config, origin
-from checkpointd.engine.state.task_status import TaskStatus, Written, null_writes, task_statuses
+from checkpointd.engine.state.task_status import TaskStatus, Written, null_writes
 from checkpointd.engine.state.tasks import Task, next_tasks
 from checkpointd.v1.core_pb2 import CheckpointTuple, Value
 from checkpointd.v1.graph_pb2 import ChannelSelection, GraphSpec
@@ -36,7 +37,8 @@ def snapshot(spec: GraphSpec, found: CheckpointTuple, histories: Histories, *, l
     Otherwise it is a record: the values when the superstep began, all its tasks, and all that they asked.
     """
     source = origin(found)
-    channels, warnings = hydrate(spec, found.checkpoint, histories)
+    style = values.style_of(stored_values(found, histories), described_values(spec))
+    channels, warnings = hydrate(spec, found.checkpoint, histories, style)
     warnings += _contradictions(spec, found)
     tasks = next_tasks(spec, found.checkpoint, channels, found.checkpoint_ns, source.step + 1)
     if any(not task.id for task in tasks):
@@ -44,9 +46,11 @@ def snapshot(spec: GraphSpec, found: CheckpointTuple, histories: Histories, *, l
             f"the checkpoint's id {found.checkpoint.id!r} is not LangGraph's (a UUID), so tasks have no id here, and "
             "what they wrote or asked is not told"
         )
-    statuses = task_statuses(found.pending_writes)
+    known = attributed(tasks, found)
+    warnings += known.warnings
+    tasks, statuses = known.tasks, known.statuses
     output = {task.id: statuses[task.id].output for task in tasks if live and task.id in statuses}
-    channels, problems = _present(spec, found, histories, channels, tasks, output)
+    channels, problems = _present(spec, found, histories, channels, tasks, output, style)
     warnings += problems
 
     made = base(found)
@@ -54,7 +58,12 @@ def snapshot(spec: GraphSpec, found: CheckpointTuple, histories: Histories, *, l
     made.next.extend(task.name for task in tasks if not output.get(task.id))
     for task in tasks:
         status = statuses.get(task.id, TaskStatus())
-        _add_task(made.tasks.add(), task, status, spec.stream_channels, found, live=live, warnings=warnings)
+        added = made.tasks.add()
+        _add_task(added, task, status, spec.stream_channels, live=live, warnings=warnings)
+        if task.id and task.node.HasField("subgraph"):
+            caller = known.callers.get(task.id, task.id)
+            added.subgraph.thread_id = found.thread_id
+            added.subgraph.checkpoint_ns = namespaces.of_task(found.checkpoint_ns, task.name, caller)
     for added in made.tasks:
         made.interrupts.extend(added.interrupts)
     made.warnings.extend(warnings)
@@ -109,6 +118,7 @@ def _present(
     channels: dict[str, Channel],
     tasks: Sequence[Task],
     output: Mapping[str, Sequence[Written]],
+    style: str,
 ) -> tuple[dict[str, Channel], list[str]]:
     """The channels with what has been written since the checkpoint: beside all tasks, then by those in `output`.
 
@@ -128,7 +138,7 @@ def _present(
             warnings = warnings or [
                 f"the values are those before writes of this superstep that can't be applied to them: {problem}"
             ]
-            channels, _ = hydrate(spec, found.checkpoint, histories)
+            channels, _ = hydrate(spec, found.checkpoint, histories, style)
     return channels, warnings
 
 
@@ -166,7 +176,6 @@ def _add_task(
     task: Task,
     status: TaskStatus,
     selection: ChannelSelection,
-    found: CheckpointTuple,
     *,
     live: bool,
     warnings: list[str],
@@ -182,9 +191,6 @@ def _add_task(
         warnings += problems
     if status.output:
         made.result.CopyFrom(_result(status.output, selection))
-    if task.id and task.node.HasField("subgraph"):
-        made.subgraph.thread_id = found.thread_id
-        made.subgraph.checkpoint_ns = namespaces.of_task(found.checkpoint_ns, task.name, task.id)
 
 
 def _result(output: Sequence[Written], selection: ChannelSelection) -> TaskResult:

@@ -140,7 +140,7 @@ def _reducer(field: str, reducer: Reducer) -> None:
 
 def _value(field: str, value: Value) -> None:
     validate.text(f"{field}.encoding", value.encoding, validate.ENCODING_BYTES)
-    if value.encoding in ("msgpack", "json"):
+    if value.encoding in values.KNOWN:
         try:
             values.decode(value)
         except Opaque as problem:

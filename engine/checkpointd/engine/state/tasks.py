@@ -6,7 +6,7 @@ from hashlib import sha1
 
 from xxhash import xxh3_128_hexdigest
 
-from checkpointd.engine.state import values
+from checkpointd.engine.state import objects
 from checkpointd.engine.state.apply import PULL, PUSH, TaskPath
 from checkpointd.engine.state.channels import Channel, TopicValue
 from checkpointd.engine.state.versions import newer
@@ -48,7 +48,7 @@ def _sent(
         return
     nodes = {node.name: node for node in spec.nodes}
     for place, send in enumerate(sends.entries):
-        node = nodes.get(values.send_node(send) or "")
+        node = nodes.get(objects.send_node(send) or "")
         if node is not None and node.runnable:
             task_id = _task_id(checkpoint, checkpoint_ns, node.name, step, PUSH, str(place))
             yield Task(task_id, node, (PUSH, place, False), (PUSH,))

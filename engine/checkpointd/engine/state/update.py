@@ -5,21 +5,22 @@ is returned, so that a refused update leaves nothing behind.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from checkpointd.engine.errors import InvalidUpdate, NeedsCode, NothingToCopy
 from checkpointd.engine.state import deltas, ids, values
 from checkpointd.engine.state.apply import TaskWrites
-from checkpointd.engine.state.hydrate import Histories, hydrate
+from checkpointd.engine.state.attribution import Attributed, attributed
+from checkpointd.engine.state.hydrate import Histories, described_values, hydrate, stored_values
 from checkpointd.engine.state.metadata import origin
 from checkpointd.engine.state.next_checkpoint import VERSION, Base, Checkpoints, Place, seen_by_node, writes_put
 from checkpointd.engine.state.node_writes import END, Names, input_writes, node_writes
 from checkpointd.engine.state.seen import inferred_node
-from checkpointd.engine.state.task_status import null_writes, task_statuses
-from checkpointd.engine.state.tasks import Task, next_tasks
+from checkpointd.engine.state.task_status import null_writes
+from checkpointd.engine.state.tasks import next_tasks
 from checkpointd.v1.checkpoints_pb2 import CheckpointPut, WritesPut
-from checkpointd.v1.core_pb2 import Checkpoint, CheckpointTuple
+from checkpointd.v1.core_pb2 import Checkpoint, CheckpointTuple, Value
 from checkpointd.v1.graph_pb2 import NodeSpec
 from checkpointd.v1.states_pb2 import StateUpdate, Superstep
 
@@ -58,14 +59,33 @@ def update(
     Raises:
         InvalidUpdate, NeedsCode, NothingToCopy: with the path of the part that is wrong.
     """
-    base = _base(place, found, histories, superseded=superseded)
-    update = _Update(place, newest_id)
+    held = () if found is None else stored_values(found, histories)
+    style = values.style_of(held, _given(supersteps), described_values(place.spec))
+    base = _base(place, found, histories, style, superseded=superseded)
+    update = _Update(place, newest_id, style)
     for number, superstep in enumerate(supersteps):
         base = update.superstep(f"supersteps[{number}].updates", base, superstep.updates)
     return Outcome(update.ops, base.found)
 
 
-def _base(place: Place, found: CheckpointTuple | None, histories: Histories, *, superseded: bool) -> Base:
+def _given(supersteps: Sequence[Superstep]) -> Iterator[Value]:
+    for superstep in supersteps:
+        for update in superstep.updates:
+            yield from _values_of(update)
+
+
+def _values_of(update: StateUpdate) -> Iterator[Value]:
+    if update.HasField("value"):
+        yield update.value
+    for write in update.writes:
+        yield from write.values
+    for target in update.goto.targets:
+        yield target.send.input
+    for following in update.then:
+        yield from _values_of(following)
+
+
+def _base(place: Place, found: CheckpointTuple | None, histories: Histories, style: str, *, superseded: bool) -> Base:
     if found is None:
         found = CheckpointTuple(thread_id=place.thread_id, checkpoint_ns=place.checkpoint_ns)
     elif 0 < found.checkpoint.v < VERSION:
@@ -73,20 +93,20 @@ def _base(place: Place, found: CheckpointTuple | None, histories: Histories, *, 
             "checkpoint_id",
             f"is {found.checkpoint.id!r}, written by an older LangGraph; let the graph run a step on this thread first",
         )
-    channels, problems = hydrate(place.spec, found.checkpoint, histories)
+    channels, problems = hydrate(place.spec, found.checkpoint, histories, style)
     if problems:
         raise NeedsCode("graph", f"does not fit the thread: {problems[0]}")
     written = {pending.write.channel for pending in found.pending_writes}
-    return Base(found, channels, superseded, written & deltas.delta_channels(place.spec))
+    return Base(found, channels, superseded, written & deltas.delta_channels(place.spec), style)
 
 
 class _Update:
     """One request: what it has made so far."""
 
-    def __init__(self, place: Place, newest_id: str) -> None:
+    def __init__(self, place: Place, newest_id: str, style: str) -> None:
         self._place = place
-        self._names = Names(place.spec)
-        self._message_ids = deltas.MessageIds(place.spec)
+        self._names = Names(place.spec, style)
+        self._message_ids = deltas.MessageIds(place.spec, style)
         self._made = Checkpoints(place, newest_id)
 
     @property
@@ -152,15 +172,16 @@ class _Update:
         """The ids of the tasks that were to run next, by node: what an update writes becomes their results."""
         free: dict[str, list[str]] = defaultdict(list)
         if base.exists:
-            for task in self._tasks(base):
+            for task in self._tasks(base).tasks:
                 if task.id:
                     free[task.name].append(task.id)
         return free
 
-    def _tasks(self, base: Base) -> list[Task]:
+    def _tasks(self, base: Base) -> Attributed:
         found = base.found
-        return next_tasks(
-            self._place.spec, found.checkpoint, base.channels, found.checkpoint_ns, origin(found).step + 1
+        step = origin(found).step + 1
+        return attributed(
+            next_tasks(self._place.spec, found.checkpoint, base.channels, found.checkpoint_ns, step), found
         )
 
     def _end(self, at: str, base: Base, update: StateUpdate) -> Base:
@@ -171,13 +192,14 @@ class _Update:
             pending = base.found.pending_writes
             if aside := null_writes(pending):
                 steps.append([TaskWrites((), _INPUT, (), aside)])
-            statuses = task_statuses(pending)
+            known = self._tasks(base)
+            statuses = known.statuses
             steps.append(
                 [
                     TaskWrites(
                         task.path, task.name, task.triggers, statuses[task.id].output if task.id in statuses else ()
                     )
-                    for task in self._tasks(base)
+                    for task in known.tasks
                 ]
             )
         return self._made.commit(at, base, steps, [], "update", None)
@@ -207,7 +229,7 @@ class _Update:
         copied.ClearField("extra")
         copied.v = VERSION
         put = self._made.put(copied, found.parent_checkpoint_id, source, "fork", source.counters)
-        after = Base(self._made.found(put, copied), base.channels)
+        after = Base(self._made.found(put, copied), base.channels, style=base.style)
         if not update.then:
             return after
         free = self._free_tasks(after)

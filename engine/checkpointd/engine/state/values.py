@@ -1,55 +1,44 @@
 """Serialised values, looked into without building objects of their classes.
 
-A value becomes plain Python data in which whatever has a class is an `Ext`: msgpack's extension type, kept as its
-bytes. Encoded again, data that LangGraph's own serialiser wrote gives the same bytes, for it is the same library. A
-value that need not change is passed on as it came and never decoded.
-
-Codes and layouts of the extensions are those of langgraph.checkpoint.serde.jsonplus.
+A value becomes plain Python data in which whatever has a class is an `Ext` (msgpack's extension type, kept as its
+bytes) or a `Tag` (portable-json/1's tagged value, kept as its JSON). Encoded again, data that a client wrote is as it
+was written. A value that need not change is passed on as it came and never decoded.
 """
 
 import json
-from collections.abc import Container
-from dataclasses import dataclass
+from collections.abc import Container, Iterable
 from typing import Any
 
-import ormsgpack
-
+from checkpointd.engine.state import packed, portable
 from checkpointd.engine.state.errors import Opaque
+from checkpointd.engine.state.objects import overwrite_content
+from checkpointd.engine.state.packed import Ext, pack
+from checkpointd.engine.state.portable import Tag, plain
+from checkpointd.engine.state.portable_writing import dumps, tag, written
 from checkpointd.v1.core_pb2 import Value
-
-# Extensions: [module, class, argument], the same with a list of arguments, with a dict of them, pydantic's
-# [module, class, fields, method], and a bare value.
-_SINGLE_ARGUMENT = 0
-_ARGUMENTS = 1
-_FIELDS = 2
-_MODEL = 5
-_DELTA_SNAPSHOT = 7
 
 # First bytes of msgpack maps and extensions.
 _MAPS = frozenset((*range(0x80, 0x90), 0xDE, 0xDF))
 _EXTENSIONS = frozenset((0xC7, 0xC8, 0xC9, *range(0xD4, 0xD9)))
 
-# Without PASSTHROUGH, an Ext would be written as the object that a dataclass is to ormsgpack.
-_OPTIONS = ormsgpack.OPT_NON_STR_KEYS | ormsgpack.OPT_REPLACE_SURROGATES | ormsgpack.OPT_PASSTHROUGH_DATACLASS
-
 NULL = Value(encoding="null")
 
-_OVERWRITE = "__overwrite__"
+MSGPACK = "msgpack"
+PORTABLE = portable.ENCODING
 
+KNOWN = (MSGPACK, "json", PORTABLE)
+"""Encodings that hold data to look into."""
 
-@dataclass(frozen=True, slots=True)
-class Ext:
-    """An object of some class, as its serialiser wrote it. Equal when the bytes are."""
-
-    code: int
-    data: bytes
+_SNAPSHOT = "delta_snapshot"
 
 
 def decode(value: Value) -> Any:
-    """The plain data of a value. Raises Opaque when its encoding is unknown or its bytes are corrupt."""
+    """The data of a value. Raises Opaque when its encoding is unknown or its bytes are corrupt."""
     match value.encoding:
         case "msgpack":
-            return _unpack(value.data)
+            return packed.unpack(value.data)
+        case "portable-json/1":
+            return portable.loads(value.data)
         case "json":
             try:
                 return json.loads(value.data)
@@ -62,10 +51,21 @@ def decode(value: Value) -> Any:
     raise Opaque(f"has the encoding {value.encoding!r}, which the server can't look into")
 
 
-def encode(data: Any, *like: Value) -> Value:
-    """Plain data as a value: JSON when made of JSON values only, else as LangGraph's serialiser for Python writes it.
+def decode_plain(value: Value) -> Any:
+    """The same for who looks at the data itself: a number, a list, an object, whatever they are written as."""
+    return plain(decode(value))
 
-    Raises Opaque for data that can't be encoded, such as a number of more than 64 bits.
+
+def encode(data: Any, *like: Value, style: str = MSGPACK) -> Value:
+    """Data as a value.
+
+    Args:
+        data: what `decode` gives, of one value or put together of several.
+        like: the values that the data is of. Where one is portable, so is the outcome; of JSON only, it is JSON.
+        style: the encoding where these do not tell: MSGPACK, that of LangGraph's serialiser for Python, or PORTABLE.
+
+    Raises:
+        Opaque: the data can't be encoded, such as a number of more than 64 bits in msgpack.
     """
     if data is None:
         return NULL
@@ -78,39 +78,38 @@ def encode(data: Any, *like: Value) -> Value:
         except (RecursionError, ValueError):  # numbers have a limit too, of digits
             raise Opaque("is nested too deeply for JSON, or a number too large") from None
         except TypeError:  # an object has come into it
-            return Value(encoding="msgpack", data=pack(data))
+            return _styled(data, style)
         return Value(encoding="json", data=text.encode(errors="replace"))
-    return Value(encoding="msgpack", data=pack(data))
+    if PORTABLE in encodings:
+        style = PORTABLE
+    elif MSGPACK in encodings:
+        style = MSGPACK
+    return _styled(data, style)
 
 
-def pack(data: Any) -> bytes:
-    """Plain data as msgpack. Raises Opaque for data that msgpack can't hold."""
-    try:
-        return ormsgpack.packb(data, default=_default, option=_OPTIONS)
-    except (TypeError, ValueError) as error:
-        raise Opaque(f"can't be written as msgpack ({error})") from None
+def _styled(data: Any, style: str) -> Value:
+    return Value(encoding=style, data=dumps(data) if style == PORTABLE else pack(data))
 
 
-def _default(data: Any) -> ormsgpack.Ext:
-    if isinstance(data, Ext):
-        return ormsgpack.Ext(data.code, data.data)
-    raise TypeError(type(data).__name__)
+def style_of(*held: Iterable[Value]) -> str:
+    """The encoding of what the server adds of its own to a thread: portable, but for threads that hold msgpack only.
+
+    Args:
+        held: the values that tell. Where the first ones do not, as those of a thread that holds none of the two
+            encodings, the next ones do: those that are given to it, and those that the graph's description holds.
+    """
+    for some in held:
+        encodings = {value.encoding for value in some}
+        if PORTABLE in encodings:
+            break
+        if MSGPACK in encodings:
+            return MSGPACK
+    return PORTABLE
 
 
-def _unpack(data: bytes) -> Any:
-    try:
-        return ormsgpack.unpackb(data, ext_hook=Ext, option=ormsgpack.OPT_NON_STR_KEYS)
-    except (ValueError, TypeError) as error:
-        raise Opaque(f"is not msgpack, though its encoding says so ({error})") from None
-
-
-def constructed(data: Any, code: int) -> tuple[str, str, Any]:
-    """Module, class and argument of an object with this extension code. Raises Opaque for anything else."""
-    if isinstance(data, Ext) and data.code == code:
-        match _unpack(data.data):
-            case [str(module), str(name), argument, *_]:
-                return module, name, argument
-    raise Opaque("is of a shape that the server does not know")
+def styled(value: Value, style: str) -> Value:
+    """A value of the server's own, such as one that a description holds, for a thread of this style."""
+    return encode(decode(value), style=PORTABLE) if style == PORTABLE and value.encoding == MSGPACK else value
 
 
 def _begins_as(value: Value, first_bytes: Container[int]) -> bool:
@@ -122,55 +121,47 @@ def _extension(value: Value) -> Ext | None:
     if not _begins_as(value, _EXTENSIONS):
         return None
     try:
-        found: Ext = _unpack(value.data)
+        found: Ext = packed.unpack(value.data)
     except Opaque:  # cut off
         return None
     return found
 
 
+def _tagged(value: Value, name: str) -> Any:
+    """The data of a portable value that may be tagged so, or hold a key of that name; None for any other value.
+
+    Raises Opaque for one that can't be read.
+    """
+    if value.encoding != PORTABLE or value.data.lstrip()[:1] != b"{":
+        return None
+    return decode(value) if name.encode() in value.data or b"\\u" in value.data else None
+
+
 def unwrapped(value: Value) -> Value:
     """What a delta channel's stored snapshot holds; any other value as it is (DeltaChannel.from_checkpoint)."""
     extension = _extension(value)
-    if extension is None or extension.code != _DELTA_SNAPSHOT:
+    if extension is not None and extension.code == packed.DELTA_SNAPSHOT:
+        return Value(encoding=MSGPACK, data=extension.data)
+    try:
+        found = _tagged(value, _SNAPSHOT)
+    except Opaque:
         return value
-    return Value(encoding="msgpack", data=extension.data)
+    if isinstance(found, Tag) and found.name == _SNAPSHOT and found.json.keys() == {"$", "v"}:
+        return Value(encoding=PORTABLE, data=dumps(portable.read(found.json["v"])))
+    return value
 
 
 def overwriting(value: Value) -> Value | None:
-    """What an Overwrite writes, in any of its three forms; None for a value that is none (binop._get_overwrite)."""
+    """What an Overwrite writes, in any of its forms; None for a value that is none (binop._get_overwrite)."""
     data: Any = _extension(value)
     if data is None and (_begins_as(value, _MAPS) or value.encoding == "json"):
         data = decode(value)
+    elif data is None:
+        data = _tagged(value, "overwrite")
     content = overwrite_content(data)
     if content is None:
         return None
     return encode(content[0]) if isinstance(data, Ext) else encode(content[0], value)
-
-
-def overwrite_content(data: Any) -> tuple[Any] | None:
-    """What a decoded Overwrite holds; None for data that is none."""
-    if isinstance(data, Ext) and data.code == _FIELDS:
-        module, name, fields = constructed(data, _FIELDS)
-        if (module, name) == ("langgraph.types", "Overwrite") and isinstance(fields, dict) and "value" in fields:
-            return (fields["value"],)
-    elif isinstance(data, dict) and (key := _overwrite_key(data)) is not None:
-        return (data[key],)
-    return None
-
-
-def overwrite_of(data: Any, content: Any) -> Any:
-    """A decoded Overwrite with another content."""
-    if isinstance(data, dict):
-        return {**data, _overwrite_key(data): content}
-    module, name, fields, *rest = _unpack(data.data)
-    return Ext(_FIELDS, pack([module, name, {**fields, "value": content}, *rest]))
-
-
-def _overwrite_key(fields: dict[Any, Any]) -> str | None:
-    """Where an object that is an Overwrite has its content."""
-    if len(fields) == 1 and _OVERWRITE in fields:
-        return _OVERWRITE
-    return "value" if fields.get("type") == _OVERWRITE and "value" in fields else None
 
 
 def items(value: Value) -> list[Any]:
@@ -181,77 +172,42 @@ def items(value: Value) -> list[Any]:
     return found
 
 
-def send_node(data: Any) -> str | None:
-    """The node that a Send goes to; None for anything else."""
-    try:
-        module, name, arguments = constructed(data, _ARGUMENTS)
-    except Opaque:
-        return None
-    match arguments:
-        case [str(node), _, *_] if name == "Send" and module.startswith("langgraph."):
-            return node
-    return None
+def send(node: str, argument: Value, style: str = MSGPACK) -> Value:
+    """A Send as a client of this style writes it. Raises Opaque for an argument that can't be in one."""
+    data = decode(argument)
+    if PORTABLE in (style, argument.encoding):
+        return Value(encoding=PORTABLE, data=dumps(Tag(tag("send", {"node": node, "args": written(data)}))))
+    content = pack(["langgraph.types", "Send", [node, data]])
+    return Value(encoding=MSGPACK, data=pack(Ext(packed.ARGUMENTS, content)))
 
 
-def send(node: str, argument: Any) -> Value:
-    """A Send as LangGraph's serialiser writes it, of decoded data."""
-    return Value(encoding="msgpack", data=pack(Ext(_ARGUMENTS, pack(["langgraph.types", "Send", [node, argument]]))))
-
-
-def wrapped(value: Value) -> Value:
+def wrapped(value: Value, style: str = MSGPACK) -> Value:
     """What a delta channel stores as its snapshot: the reverse of `unwrapped`. Raises Opaque for what can't be read."""
-    data = value.data if value.encoding == "msgpack" else pack(decode(value))
-    return Value(encoding="msgpack", data=pack(Ext(_DELTA_SNAPSHOT, data)))
-
-
-def interrupt_fields(data: Any) -> dict[str, Any]:
-    """The fields of an Interrupt: of LangGraph's class, or of the object that LangGraph.js writes. Raises Opaque."""
-    if isinstance(data, Ext):
-        module, name, data = constructed(data, _FIELDS)
-        if (module, name) != ("langgraph.types", "Interrupt"):
-            raise Opaque(f"is of the class {module}.{name}")
-    if isinstance(data, dict) and "value" in data:
-        return data
-    raise Opaque("is no interrupt that the server knows")
-
-
-def set_items(data: Any) -> list[Any]:
-    """The members of a set or frozenset. Raises Opaque for anything else, and for members that have a class."""
-    module, name, members = constructed(data, _SINGLE_ARGUMENT)
-    if module != "builtins" or name not in ("set", "frozenset") or not isinstance(members, list):
-        raise Opaque(f"is of the class {module}.{name}")
-    if any(isinstance(member, Ext | list | dict) for member in members):
-        raise Opaque("is a set of objects")
-    return members
-
-
-def set_of(members: list[Any], name: str = "set") -> Ext:
-    """A set as LangGraph's serialiser writes it."""
-    return Ext(_SINGLE_ARGUMENT, pack(["builtins", name, members]))
-
-
-def set_class(data: Any) -> str:
-    """`set` or `frozenset`, of data that `set_items` takes."""
-    return constructed(data, _SINGLE_ARGUMENT)[1]
-
-
-def model(data: Any) -> tuple[str, str, dict[str, Any], list[Any]]:
-    """Module, class, fields and what follows them, of a pydantic object. Raises Opaque for anything else."""
-    if isinstance(data, Ext) and data.code == _MODEL:
-        match _unpack(data.data):
-            case [str(module), str(name), dict(fields), *rest]:
-                return module, name, fields, rest
-    raise Opaque("holds something that is no message object")
-
-
-def model_of(module: str, name: str, fields: dict[str, Any], rest: list[Any]) -> Ext:
-    """The reverse of `model`."""
-    return Ext(_MODEL, pack([module, name, fields, *rest]))
+    if value.encoding == MSGPACK:
+        return Value(encoding=MSGPACK, data=pack(Ext(packed.DELTA_SNAPSHOT, value.data)))
+    data = decode(value)
+    if PORTABLE in (style, value.encoding):
+        return Value(encoding=PORTABLE, data=dumps(Tag(tag(_SNAPSHOT, written(data)))))
+    return Value(encoding=MSGPACK, data=pack(Ext(packed.DELTA_SNAPSHOT, pack(data))))
 
 
 def is_none(value: Value) -> bool:
     """Whether a value is nothing: None, null."""
-    return value.encoding == "null" or (value.encoding, value.data) in (("msgpack", b"\xc0"), ("json", b"null"))
+    match value.encoding:
+        case "null":
+            return True
+        case "msgpack":
+            return value.data == b"\xc0"
+        case "json":
+            return value.data == b"null"
+    return value.encoding == PORTABLE and (value.data == b"null" or _is_undefined(value))
+
+
+def _is_undefined(value: Value) -> bool:
+    try:
+        return b"undef" in value.data and decode_plain(value) is None
+    except Opaque:
+        return False
 
 
 def is_text(data: Any) -> bool:
