@@ -1,10 +1,12 @@
 /** The contract's services, for programs without LangGraph; their messages, and the errors of their calls. */
-import { callsOf, type Calls } from "./calls.js";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+
+import { callsOf, type Calls, type OneCall } from "./calls.js";
 import { Connection, DEFAULT_TARGET, type ConnectionOptions } from "./connection.js";
 import { Checkpoints } from "./gen/checkpointd/v1/checkpoints_pb.js";
 import { Leases } from "./gen/checkpointd/v1/leases_pb.js";
 import { States } from "./gen/checkpointd/v1/states_pb.js";
-import { Threads } from "./gen/checkpointd/v1/threads_pb.js";
+import { Threads, type ListThreadsRequestSchema, type Thread } from "./gen/checkpointd/v1/threads_pb.js";
 
 /**
  * A client whose values are the contract's messages.
@@ -33,6 +35,19 @@ export class Client {
     this.threads = callsOf(this.connection, Threads);
     this.states = callsOf(this.connection, States);
     this.leases = callsOf(this.connection, Leases);
+  }
+
+  /** All threads that a request matches, read page by page. */
+  async *eachThread(
+    request: MessageInitShape<typeof ListThreadsRequestSchema> = {},
+    options?: OneCall,
+  ): AsyncGenerator<Thread, void, undefined> {
+    for (let pageToken = request.pageToken ?? ""; ; ) {
+      const page = await this.threads.listThreads({ ...request, pageToken }, options);
+      yield* page.threads;
+      pageToken = page.nextPageToken;
+      if (pageToken === "") return;
+    }
   }
 
   /** Closes the connection. Calls under way fail with ClientClosed. Closing twice is allowed. */

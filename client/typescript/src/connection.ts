@@ -2,9 +2,10 @@
 import type { SecureClientSessionOptions } from "node:http2";
 
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 
+import { Channel } from "./channel.js";
 import { InvalidRequest } from "./errors.js";
+import { transportOn } from "./transport.js";
 
 /** What every client can be told. */
 export interface ConnectionOptions {
@@ -25,20 +26,17 @@ export interface ConnectionOptions {
 /** Where a server is unless it is said. */
 export const DEFAULT_TARGET = "127.0.0.1:50051";
 
-const HOST_PORT = /^(?:[\w.-]+|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]):([0-9]{1,5})$/;
+const HOST_PORT = /^(?:[\w.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$/;
 const TENANT = /^[A-Za-z0-9._-]{1,64}$/;
 
-// A connection that died without a word (a pulled cable, a NAT that forgot) is noticed, in use or idle.
-const KEEPALIVE = { pingIntervalMs: 20_000, pingTimeoutMs: 10_000, pingIdleConnection: true };
-
-/** The connection of a client, opened by its first call and, when it breaks, by the next one. */
+/** What the calls of a client share. */
 export class Connection {
   readonly headers: Readonly<Record<string, string>>;
   readonly timeoutMs: number | null;
   readonly transport: Transport;
   /** When a call last said, by `performance.now()`, that it is waiting for the server. */
   warnedAt = -Infinity;
-  private readonly sessions: Http2SessionManager;
+  private readonly channel: Channel;
   private readonly closing = new AbortController();
 
   /** Nothing is sent. Throws InvalidRequest for arguments that are not of their form. */
@@ -46,17 +44,18 @@ export class Connection {
     readonly target: string,
     { tenant = "default", timeoutMs = 60_000, tls = false }: ConnectionOptions = {},
   ) {
-    const port = typeof target === "string" ? Number(HOST_PORT.exec(target)?.[1] ?? 0) : 0;
+    const url = `${tls === false ? "http" : "https"}://${target}`;
     // Without the target: a URL that was meant for something else may hold a password.
-    if (port < 1 || port > 65_535) throw refused("target", "is not HOST:PORT; give it one, such as 127.0.0.1:50051");
+    if (!HOST_PORT.test(target) || target.endsWith(":0") || !URL.canParse(url)) {
+      throw refused("target", "is not HOST:PORT; give it one, such as 127.0.0.1:50051");
+    }
     if (typeof tenant !== "string" || !TENANT.test(tenant)) {
       throw refused("tenant", `is ${JSON.stringify(tenant)}; give it 1 to 64 characters of A-Z a-z 0-9 . _ -`);
     }
     this.headers = { "checkpointd-tenant": tenant };
     this.timeoutMs = checkTimeout(timeoutMs);
-    const baseUrl = `${tls === false ? "http" : "https"}://${target}`;
-    this.sessions = new Http2SessionManager(baseUrl, KEEPALIVE, typeof tls === "object" ? tls : undefined);
-    this.transport = createGrpcTransport({ baseUrl, sessionManager: this.sessions });
+    this.channel = new Channel(new URL(url).origin, typeof tls === "object" ? tls : undefined);
+    this.transport = transportOn(this.channel);
   }
 
   get isClosed(): boolean {
@@ -67,7 +66,7 @@ export class Connection {
   close(): void {
     if (this.isClosed) return;
     this.closing.abort();
-    this.sessions.abort(new ConnectError("the client is closed", Code.Unavailable));
+    this.channel.close(new ConnectError("the client is closed", Code.Unavailable));
   }
 
   /** Waits, but no longer than until the connection is closed, or the signal says so. */

@@ -1,0 +1,88 @@
+/** The HTTP/2 connection of a client: opened by the first call and, when it breaks, by the next one. */
+import { connect, type ClientHttp2Session, type ClientHttp2Stream, type OutgoingHttpHeaders, type SecureClientSessionOptions } from "node:http2";
+
+// Milliseconds. A connection that died without a word (a pulled cable, a NAT that forgot) is noticed, in use or idle.
+const PING_EVERY = 20_000;
+const PONG_WITHIN = 10_000;
+
+/**
+ * What Connect's HTTP client needs of a connection (its NodeHttp2ClientSessionManager). Connect's own implementation stops
+ * to listen for the errors of a connection before it is closed, so that a peer that says nonsense ends the process.
+ */
+export class Channel {
+  /** Where new streams begin. */
+  private connection: { session: ClientHttp2Session; streams: number } | undefined;
+  /** Those that are not closed: the server may have asked for no new streams on some of them. */
+  private readonly sessions = new Set<ClientHttp2Session>();
+
+  /**
+   * @param authority scheme, host and port, as a URL's `origin` has them
+   * @param tls what Node.js is told of TLS
+   */
+  constructor(
+    readonly authority: string,
+    private readonly tls: SecureClientSessionOptions | undefined,
+  ) {}
+
+  /** Begins a request. A failure of the connection is one of the stream. */
+  async request(method: string, path: string, headers: OutgoingHttpHeaders): Promise<ClientHttp2Stream> {
+    const connection = this.open();
+    const { session } = connection;
+    const stream = session.request({ ...headers, ":method": method, ":path": path });
+    // A connection without streams lets the process end.
+    connection.streams += 1;
+    session.ref();
+    stream.once("close", () => {
+      connection.streams -= 1;
+      if (connection.streams === 0) session.unref();
+    });
+    return stream;
+  }
+
+  /** Nothing is to be done: pings tell whether the connection is alive. */
+  notifyResponseByteRead(): void {}
+
+  /** Ends all streams with this error. The next request opens a new connection. */
+  close(error: Error): void {
+    for (const session of this.sessions) session.destroy(error);
+    this.connection = undefined;
+  }
+
+  private open(): { session: ClientHttp2Session; streams: number } {
+    const known = this.connection;
+    if (known !== undefined && !known.session.closed && !known.session.destroyed) return known;
+    const session = connect(this.authority, this.tls);
+    const connection = { session, streams: 0 };
+    const forget = () => {
+      if (this.connection === connection) this.connection = undefined;
+    };
+    session.on("error", () => undefined); // its streams have it too, and they are listened to
+    session.on("goaway", forget); // its streams may end, but no new ones begin
+    session.on("close", () => {
+      forget();
+      this.sessions.delete(session);
+    });
+    session.once("connect", () => ping(session));
+    this.sessions.add(session);
+    this.connection = connection;
+    return connection;
+  }
+}
+
+/** Ends a connection on which a ping is not answered. */
+function ping(session: ClientHttp2Session): void {
+  const every = setInterval(() => {
+    if (session.destroyed) return;
+    const alarm = setTimeout(() => session.destroy(new LostConnection()), PONG_WITHIN).unref();
+    session.ping(() => clearTimeout(alarm));
+  }, PING_EVERY).unref();
+  session.once("close", () => clearInterval(every));
+}
+
+class LostConnection extends Error {
+  readonly code = "ETIMEDOUT";
+
+  constructor() {
+    super("the connection was lost: a ping was not answered");
+  }
+}
