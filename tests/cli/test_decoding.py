@@ -1,25 +1,29 @@
-"""Reading what LangGraph's serialiser writes, without LangGraph; and what nobody would write."""
+"""Reading what Python's serialisers write, without LangGraph; and what nobody would write."""
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import ormsgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
+from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Send
 
-from checkpointd.cli.decoding import Opaque, decode
+from checkpointd.cli.decoding import decode
 from checkpointd.cli.documents import jsonable
+from checkpointd.cli.instances import Opaque
 from checkpointd.cli.text import brief, clean
+from checkpointd.client.langgraph import PortableSerializer
 from checkpointd.v1.core_pb2 import Value
 
 
@@ -33,9 +37,12 @@ class Colour(Enum):
     RED = "red"
 
 
-def written(data: Any) -> Value:
-    """Data as LangGraph stores it."""
-    encoding, content = JsonPlusSerializer().dumps_typed(data)
+SERIALISERS = {"msgpack": JsonPlusSerializer(), "portable-json/1": PortableSerializer()}
+
+
+def written(data: Any, serialiser: SerializerProtocol) -> Value:
+    """Data as it is stored."""
+    encoding, content = serialiser.dumps_typed(data)
     return Value(encoding=encoding, data=content)
 
 
@@ -55,12 +62,17 @@ def shown(value: Value) -> str:
         ([1, [2]], "[1, [2]]"),
         ({"a": {"b": None}}, "{a: {b: null}}"),
         ({1: "x"}, '{1: "x"}'),
+        ({"$": 1}, "{$: 1}"),
+        (2**60, str(2**60)),
+        (float("nan"), "nan"),
+        ([b"ab", -0.0], "[<2 bytes>, -0.0]"),
         ({"a"}, 'set(["a"])'),
+        (frozenset((1,)), "frozenset([1])"),
         (Point(1, 2), "Point(x=1, y=2)"),
         (Colour.RED, 'Colour("red")'),
-        (UUID(int=1), 'UUID("00000000000000000000000000000001")'),
         (datetime(2026, 1, 2, tzinfo=UTC), 'datetime("2026-01-02T00:00:00+00:00")'),
         (Send("node", {"a": 1}), 'Send("node", {a: 1})'),
+        (ValueError("no"), "\"ValueError('no')\""),
         (HumanMessage("hello"), "human: hello"),
         (
             SystemMessage([{"type": "text", "text": "one"}, {"type": "image", "url": "x"}, "two"]),
@@ -71,8 +83,9 @@ def shown(value: Value) -> str:
         (AIMessage("so", tool_calls=[{"name": "f", "args": {"x": [1]}, "id": "1"}]), "ai: so → f(x=[1])"),
     ],
 )
-def test_what_langgraph_writes(data: Any, text: str) -> None:
-    value = written(data)
+@pytest.mark.parametrize("serialiser", SERIALISERS.values(), ids=SERIALISERS)
+def test_what_is_stored(data: Any, text: str, serialiser: SerializerProtocol) -> None:
+    value = written(data, serialiser)
     assert shown(value) == text
     json.dumps(jsonable(decode(value)), allow_nan=False)
 
@@ -105,6 +118,68 @@ def test_what_langgraph_writes(data: Any, text: str) -> None:
 )
 def test_messages_in_json(data: Any, text: str) -> None:
     assert shown(Value(encoding="json", data=json.dumps(data).encode())) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"$":"interrupt","v":{"value":"why?","id":"i"}}', 'Interrupt(value="why?", id="i")'),
+        ('{"$":"command","v":{"goto":["a"]}}', 'Command(goto=["a"])'),
+        ('{"$":"overwrite","v":{"$":"set","v":[1]}}', "Overwrite(value=set([1]))"),
+        ('{"$":"send","v":{"node":"a","args":1,"timeout":{"run_ms":5}}}', 'Send("a", 1, {run_ms: 5})'),
+        ('{"$":"delta_snapshot","v":[{"$":"undef"}]}', "[null]"),
+        ('{"$":"doc","v":{"page_content":"x"}}', 'Document(page_content="x")'),
+        ('{"$":"duration","v":1500000}', "timedelta(microseconds=1500000)"),
+        ('{"$":"uuid","v":"00000000-0000-0000-0000-000000000001"}', 'UUID("00000000-0000-0000-0000-000000000001")'),
+        ('{"$":"map","v":[[1,"a"],[[1],"b"]]}', '{1: "a", [1]: "b"}'),
+        ('{"$":"error","v":{"name":"TypeError","message":"no"}}', "\"TypeError('no')\""),
+        ('{"$":"regex","lang":"js","v":{"source":"a","flags":""}}', 'regex(lang="js", v={source: "a", flags: ""})'),
+        (
+            '{"$":"opaque","lang":"js","enc":"json","type":"Shop.Order","v":"e30=","view":{"id":7}}',
+            "Order(data=<js json, 2 bytes>, view={id: 7})",
+        ),
+        # What is not as the specification says is shown as it is.
+        ('{"$":"map","v":[[1,"a"],[1,"b"]]}', 'map(v=[[1, "a"], [1, "b"]])'),
+        ('{"$":"map","v":[[{},"a"]]}', 'map(v=[[{}, "a"]])'),
+        ('{"$":"future","v":{"$":"bytes","v":"AP8="},"w":1}', "future(v=<2 bytes>, w=1)"),
+        ('{"$":5,"v":1}', "tagged(v=1)"),
+        ('{"$":"int","v":5}', "int(v=5)"),
+        ('{"$":"int","v":"05"}', 'int(v="05")'),
+        ('{"$":"bytes","v":"A"}', 'bytes(v="A")'),
+        ('{"$":"float","v":"1e999"}', 'float(v="1e999")'),
+        ('{"$":"bytes","v":"AA==","more":null}', 'bytes(v="AA==", more=null)'),
+        ('{"$":"msg","v":{"type":"human"}}', 'msg(v={type: "human"})'),
+        ('{"$":"duration","v":true}', "duration(v=true)"),
+        (
+            '{"$":"opaque","lang":"python","enc":"msgpack","type":"a:B","v":"wQ=="}',
+            'opaque(lang="python", enc="msgpack", type="a:B", v="wQ==")',
+        ),
+        ('{"$":"opaque","v":"wQ=="}', 'opaque(v="wQ==")'),
+    ],
+)
+def test_what_is_tagged(text: str, expected: str) -> None:
+    value = Value(encoding="portable-json/1", data=text.encode())
+    assert shown(value) == expected
+    json.dumps(jsonable(decode(value)), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", '{"a":1,"a":2}', "NaN", "1e999", "[" * 251 + "]" * 251, '{"$":"future","v":' * 251 + "1" + "}" * 251],
+)
+def test_what_is_not_portable(text: str) -> None:
+    value = Value(encoding="portable-json/1", data=text.encode())
+    assert decode(value) == Opaque("portable-json/1", value.data)
+
+
+def test_every_vector_of_the_encoding_is_shown() -> None:
+    vectors = json.loads((Path(__file__).parents[2] / "protos/portable-json/vectors.json").read_text())["vectors"]
+    for vector in vectors:
+        data = bytes.fromhex(vector["hex"]) if "hex" in vector else vector["text"].encode()
+        found = decode(Value(encoding="portable-json/1", data=data))
+        assert isinstance(found, Opaque) == (vector["gives"].get("python") == ["refused"]), vector["name"]
+        json.dumps(jsonable(found), allow_nan=False)
+        brief(found, 100_000)
 
 
 def test_an_array_of_numpys() -> None:
@@ -144,6 +219,13 @@ def test_nesting_without_end() -> None:
         Value(encoding="json", data=b"[" * 900 + b"]" * 900),
         Value(encoding="json", data=b"[" * 100_000 + b"]" * 100_000),
         Value(encoding="json", data=b'{"a":' * 900 + b"1" + b"}" * 900),
+        Value(encoding="portable-json/1", data=b"[" * 250 + b"]" * 250),
+        Value(encoding="portable-json/1", data=b"[" * 100_000 + b"]" * 100_000),
+        Value(encoding="portable-json/1", data=b'{"$":"overwrite","v":' * 100_000),
+        Value(
+            encoding="portable-json/1",
+            data=b'{"$":"opaque","lang":"python","enc":"msgpack","type":"a:B","v":"%s"}' % base64.b64encode(inside),
+        ),
     ):
         found = decode(value)
         json.dumps(jsonable(found), allow_nan=False)
@@ -152,7 +234,7 @@ def test_nesting_without_end() -> None:
 
 @given(st.binary(max_size=60))
 def test_any_bytes(data: bytes) -> None:
-    for encoding in ("msgpack", "json", "bytes", "null", "other"):
+    for encoding in ("msgpack", "json", "portable-json/1", "bytes", "null", "other"):
         found = decode(Value(encoding=encoding, data=data))
         json.dumps(jsonable(found), allow_nan=False)
         brief(found, 100)

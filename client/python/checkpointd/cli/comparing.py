@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from checkpointd.cli.decoding import DEEPEST, Instance
 from checkpointd.cli.documents import jsonable
+from checkpointd.cli.instances import DEEPEST, Instance
 
 # Entries of one list times those of the other. Above, what differs counts as replaced as a whole.
 _MOST_COMPARED = 1_000_000

@@ -6,44 +6,16 @@ msgpack extensions are those of langgraph.checkpoint.serde.jsonplus.
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import ormsgpack
 
+from checkpointd.cli import portable
+from checkpointd.cli.instances import DEEPEST, Instance, Opaque
 from checkpointd.v1.core_pb2 import Value
 
-# Far deeper than any state, and far from where Python's own stack ends.
-DEEPEST = 100
-
 _UNKNOWN = object()
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """An object of some class: what it is made from, by name (a dict), in order (a list), or one thing in a list."""
-
-    class_name: str
-    """With its module."""
-
-    parts: dict[Any, Any] | list[Any]
-
-    __hash__ = None  # type: ignore[assignment]  # what can't be the key of a map says so at once
-
-    @property
-    def short_name(self) -> str:
-        """Without its module."""
-        return self.class_name.rpartition(".")[2]
-
-
-@dataclass(frozen=True, slots=True)
-class Opaque:
-    """A value that can't be looked into."""
-
-    encoding: str
-    data: bytes
-
-    def __str__(self) -> str:
-        return f"<{self.encoding}, {len(self.data)} bytes>"
 
 
 def decode(value: Value) -> Any:
@@ -58,6 +30,8 @@ def decode(value: Value) -> Any:
                 return json.loads(value.data)
             case "msgpack":
                 return _unpack(value.data, 0)
+            case portable.ENCODING:
+                return portable.read(value.data, partial(_unpack, depth=0))
     except (ValueError, TypeError, RecursionError):
         pass
     return Opaque(value.encoding, value.data)

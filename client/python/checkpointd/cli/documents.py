@@ -13,7 +13,8 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from checkpointd.cli.decoding import DEEPEST, Instance, Opaque, decode
+from checkpointd.cli.decoding import decode
+from checkpointd.cli.instances import DEEPEST, Instance, Opaque
 from checkpointd.v1.core_pb2 import Value
 from checkpointd.v1.states_pb2 import StateConfig, StateInterrupt, StateSnapshot, StateTask, TaskResult
 from checkpointd.v1.threads_pb2 import Thread

@@ -10,7 +10,8 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
-from checkpointd.cli.decoding import DEEPEST, Instance, Opaque, as_message
+from checkpointd.cli.decoding import as_message
+from checkpointd.cli.instances import DEEPEST, Instance, Opaque
 
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _NOT_ASCII_PRINTABLE = re.compile(r"[^ -~]")
