@@ -13,12 +13,11 @@ import pytest
 from langgraph.channels import BinaryOperatorAggregate, EphemeralValue, LastValue, NamedBarrierValue, Topic
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import START, StateGraph
 from langgraph.pregel import NodeBuilder, Pregel
 from langgraph.pregel._write import ChannelWriteEntry
 
-from checkpointd.client.langgraph import RemoteSaver, graph_spec
+from checkpointd.client.langgraph import PortableSerializer, RemoteSaver, graph_spec
 from checkpointd.v1 import graph_pb2 as specs
 from tests.server_process import environment
 from tests.states.graphs import GRAPHS
@@ -53,7 +52,7 @@ def test_the_same_bytes_in_every_process() -> None:
 
 def test_the_same_whatever_the_saver_is() -> None:
     with RemoteSaver() as saver:
-        strict = RemoteSaver(serde=EncryptedSerializer(_Cipher(), JsonPlusSerializer()))
+        strict = RemoteSaver(serde=EncryptedSerializer(_Cipher(), PortableSerializer()))
         for build in GRAPHS.values():
             plain = graph_spec(build(None))
             assert graph_spec(build(saver), serde=saver.serde) == plain
@@ -103,7 +102,7 @@ def test_joins() -> None:
     assert list(node(spec, "d").triggers) == ["branch:to:d", "join:bb+c:d"]
     (write,) = node(spec, "c").static_writes
     assert write.channel == "join:bb+c:d"
-    assert JsonPlusSerializer().loads_typed((write.value.encoding, write.value.data)) == "c"
+    assert PortableSerializer().loads_typed((write.value.encoding, write.value.data)) == "c"
     assert channel(spec_of("deferred"), "join:bb+c:both").barrier.after_finish
     assert channel(spec_of("deferred"), "branch:to:last").WhichOneof("kind") == "last_value_after_finish"
     assert not channel(spec, "branch:to:a").ephemeral.guard
@@ -169,7 +168,7 @@ def test_reducers_of_messages() -> None:
 
 
 def test_first_values() -> None:
-    spec, serde = spec_of("folding"), JsonPlusSerializer()
+    spec, serde = spec_of("folding"), PortableSerializer()
     firsts = {
         item.name: serde.loads_typed((item.binop.initial.encoding, item.binop.initial.data))
         for item in spec.channels

@@ -1,7 +1,7 @@
 """LangGraph on checkpointd: `RemoteSaver`, a checkpointer for `graph.invoke` and `graph.ainvoke` alike.
 
-With `RemoteSaver(serde=PortableSerializer())` a state is stored so that graphs in other languages can go on with it;
-what such a one stored and Python has nothing like comes as a `Tagged`.
+A state is stored so that graphs in other languages can go on with it; what such a one stored and Python has nothing
+like comes as a `Tagged`. `PortableSerializer` says what of it becomes objects again.
 
 `graph_spec` describes a compiled graph without its code. It needs LangGraph itself, as do RemoteSaver's methods that
 register graphs and read states; importing this package does not.

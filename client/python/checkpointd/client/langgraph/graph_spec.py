@@ -22,7 +22,7 @@ def graph_spec(graph: Pregel[Any, Any, Any, Any], *, serde: SerializerProtocol |
     Args:
         graph: what `StateGraph.compile()` or `@entrypoint` gives, or a Pregel made by hand. Its subgraphs are described
             within it.
-        serde: how values in the spec become bytes; LangGraph's own serialiser by default. Give it the one that the
+        serde: how values in the spec become bytes; a `PortableSerializer` by default. Give it the one that the
             graph's checkpointer has.
 
     Raises:

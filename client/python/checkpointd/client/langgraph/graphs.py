@@ -6,11 +6,11 @@ from langgraph.channels.base import BaseChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.pregel import Pregel
 
 from checkpointd.client.langgraph.graph_channels import describe_channel
 from checkpointd.client.langgraph.graph_nodes import describe_node
+from checkpointd.client.langgraph.portable import PortableSerializer
 from checkpointd.v1 import graph_pb2 as specs
 
 _STYLES = {
@@ -72,5 +72,5 @@ def _style(checkpointer: object) -> specs.VersionStyle.ValueType:
 def _readable(serde: SerializerProtocol | None) -> SerializerProtocol:
     """The serialiser for a spec's values. One that encrypts would give other bytes each time."""
     if serde is None:
-        return JsonPlusSerializer()
+        return PortableSerializer()
     return serde.serde if isinstance(serde, EncryptedSerializer) else serde

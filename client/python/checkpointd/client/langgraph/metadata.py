@@ -10,7 +10,7 @@ from typing import Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from checkpointd.client.langgraph.values import dump, unreadable
+from checkpointd.client.langgraph.values import dump, loads, unreadable
 from checkpointd.v1.core_pb2 import Metadata
 
 # PostgreSQL's jsonb takes far more of both, but other readers of the JSON may not.
@@ -38,7 +38,7 @@ def read_metadata(message: Metadata, serde: SerializerProtocol) -> dict[str, Any
     """The metadata in a message: as it was where the serialiser can read it, otherwise what its JSON holds."""
     if message.HasField("native"):
         try:
-            native: dict[str, Any] = serde.loads_typed((message.native.encoding, message.native.data))
+            native: dict[str, Any] = loads(serde, (message.native.encoding, message.native.data))
         except NotImplementedError:
             pass  # how serialisers refuse an encoding: another kind of client wrote this
         except Exception as error:  # a serialiser may raise anything

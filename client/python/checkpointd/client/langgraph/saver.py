@@ -33,6 +33,7 @@ from checkpointd.client.langgraph.held import Held
 from checkpointd.client.langgraph.portable import PortableSerializer
 from checkpointd.client.langgraph.sending import Sending
 from checkpointd.client.langgraph.states import States
+from checkpointd.client.langgraph.upkeep import Upkeep
 from checkpointd.client.langgraph.values import Typed
 from checkpointd.client.langgraph.writers import Mode, Write, Writers
 from checkpointd.client.listing import aeach, each
@@ -43,7 +44,7 @@ if TYPE_CHECKING:  # the first releases of langgraph-checkpoint 4 have no delta 
     from langgraph.checkpoint.base import DeltaChannelHistory
 
 
-class RemoteSaver(States, BaseCheckpointSaver[str]):
+class RemoteSaver(States, Upkeep, BaseCheckpointSaver[str]):
     """A checkpointer that keeps its checkpoints on a checkpointd server.
 
     One object serves `graph.invoke` and `graph.ainvoke`: it may be shared by all threads and all event loops of a
@@ -81,7 +82,8 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
                 nothing.
             timeout: seconds that one call may take, its retries included; None waits for ever. Of a list, it bounds the
                 wait for the first item.
-            serde: how values become bytes; LangGraph's own serialiser by default.
+            serde: how values become bytes; a `PortableSerializer` by default, so that every language reads them. What
+                LangGraph's own serialiser has stored is read with either, and so is the reverse.
             writers: what happens when two runs write one thread. "fork": both succeed and the thread forks, as with
                 LangGraph's own checkpointers. "refuse": the second one to store a checkpoint gets HeadMoved, and
                 nothing of it is stored on top. "lease": a run has the thread for itself; another one waits, or gets
@@ -96,7 +98,7 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         Raises:
             InvalidRequest: an argument is not of this form.
         """
-        super().__init__(serde=serde)
+        super().__init__(serde=PortableSerializer() if serde is None else serde)
         self._connection = Connection(target, tenant=tenant, timeout=timeout)
         # Objects which the clones that LangGraph makes of a saver (`with_allowlist`) share.
         self._writers = Writers(self._connection, writers, lease_ttl, lease_wait)
@@ -342,62 +344,6 @@ class RemoteSaver(States, BaseCheckpointSaver[str]):
         stored = self._bridge.config(config)
         operation = requests.put_writes(stored, writes, task_id, task_path, self.serde, may_wait=may_wait)
         await self._writers.asend(config, operation, lambda: Write.of_task(config))
-
-    def delete_thread(self, thread_id: str) -> None:
-        """Delete a thread with everything in it. One that does not exist is deleted already."""
-        call(self._connection, requests.delete_thread(thread_id))
-        self._held.forget(str(thread_id))
-        self._bridge.forget(str(thread_id))
-
-    async def adelete_thread(self, thread_id: str) -> None:
-        """As `delete_thread`."""
-        await acall(self._connection, requests.delete_thread(thread_id))
-        self._held.forget(str(thread_id))
-        self._bridge.forget(str(thread_id))
-
-    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """Delete the checkpoints of runs, in all threads, a thousand runs at a time.
-
-        What a remaining checkpoint needs of them to rebuild its delta channels is kept, hidden.
-        """
-        for operation in requests.delete_runs(run_ids):
-            call(self._connection, operation)
-
-    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """As `delete_for_runs`."""
-        for operation in requests.delete_runs(run_ids):
-            await acall(self._connection, operation)
-
-    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copy a thread, complete and as of one moment, to another id.
-
-        Raises NotFound when the source does not exist, AlreadyExists when the target has checkpoints that it does not.
-        """
-        call(self._connection, requests.copy_thread(source_thread_id, target_thread_id))
-
-    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """As `copy_thread`."""
-        await acall(self._connection, requests.copy_thread(source_thread_id, target_thread_id))
-
-    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Remove old checkpoints of threads, a thousand threads at a time.
-
-        Args:
-            thread_ids: the threads; those that do not exist are passed over.
-            strategy: "keep_latest" leaves the head of each namespace, and hidden what its delta channels are rebuilt
-                from; "delete" leaves nothing.
-
-        Raises:
-            ValueError: the strategy is another one.
-            TypeError: thread_ids is a single string.
-        """
-        for operation in requests.prune(thread_ids, strategy):
-            call(self._connection, operation)
-
-    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """As `prune`."""
-        for operation in requests.prune(thread_ids, strategy):
-            await acall(self._connection, operation)
 
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]

@@ -1,10 +1,12 @@
 """Values: objects in LangGraph, an encoding's name and bytes in the contract. The serialiser (serde) knows both."""
 
+from functools import cache
 from typing import Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpointd.client.errors import InvalidRequest, UnreadableValue
+from checkpointd.client.langgraph.portable import ENCODING, PortableSerializer
 from checkpointd.v1.core_pb2 import Value
 
 # A serialised value: its encoding's name and its bytes.
@@ -50,10 +52,27 @@ def load(serde: SerializerProtocol, value: Value, name: str) -> Any:
 def loaded(serde: SerializerProtocol, typed: Typed, name: str) -> Any:
     """The object that was serialised, made anew. Raises UnreadableValue with this name when it can't be made."""
     try:
-        return serde.loads_typed(typed)
+        return loads(serde, typed)
     except Exception as error:
         encoding, data = typed
         raise unreadable(name, Value(encoding=encoding, data=data), error) from error
+
+
+def loads(serde: SerializerProtocol, typed: Typed) -> Any:
+    """As the serialiser's `loads_typed`; `portable-json/1` is read with any serialiser."""
+    try:
+        return serde.loads_typed(typed)
+    except NotImplementedError:  # how serialisers refuse an encoding
+        if typed[0] != ENCODING:
+            raise
+        # Where LangGraph's own serialiser may not make objects of all classes, it is no way around that.
+        restricted = getattr(serde, "_allowed_msgpack_modules", True) is not True
+        return _portable(restricted).loads_typed(typed)
+
+
+@cache
+def _portable(restricted: bool) -> PortableSerializer:
+    return PortableSerializer(allowed_types=()) if restricted else PortableSerializer()
 
 
 def unreadable(name: str, value: Value, cause: Exception) -> UnreadableValue:

@@ -3,7 +3,7 @@
 `protos/portable-json` specifies it.
 """
 
-from checkpointd.client.langgraph.portable.serializer import PortableSerializer
+from checkpointd.client.langgraph.portable.serializer import ENCODING, PortableSerializer
 from checkpointd.client.langgraph.portable.tagged import Tagged
 
-__all__ = ["PortableSerializer", "Tagged"]
+__all__ = ["ENCODING", "PortableSerializer", "Tagged"]

@@ -12,9 +12,8 @@ from checkpointd.client.langgraph.portable.allowed import Allowed
 from checkpointd.client.langgraph.portable.decode import decode
 from checkpointd.client.langgraph.portable.encode import encode
 from checkpointd.client.langgraph.portable.opaque import NotOpaque
+from checkpointd.client.langgraph.portable.serializer import ENCODING
 from checkpointd.client.langgraph.portable.text import MAX_DEPTH, TooDeep
-
-ENCODING = "portable-json/1"
 
 
 class Codec:

@@ -13,6 +13,8 @@ try:  # LangGraph's switch LANGGRAPH_STRICT_MSGPACK, which older releases have n
 except ImportError:
     _STRICT = False
 
+ENCODING = "portable-json/1"
+
 
 class PortableSerializer(SerializerProtocol):
     """Values as `portable-json/1`, which every language's client reads; LangGraph's own encodings are read too.
