@@ -1,4 +1,4 @@
-"""The guides in docs/ whose blocks are one program, and what it prints."""
+"""The guides in docs/ whose blocks are one program or session, and what it prints."""
 
 import re
 import subprocess
@@ -15,11 +15,15 @@ def guide(name: str) -> str:
     return (Path(__file__).parents[1] / "docs" / name).read_text()
 
 
+def blocks(name: str) -> list[tuple[str, str]]:
+    """A guide's blocks, each with its language; "" for what is printed."""
+    return _BLOCK.findall(guide(name))
+
+
 def run_guide(name: str, home: Path) -> tuple[str, str]:
     """What a guide's program prints, and what the guide says that it prints."""
-    blocks = _BLOCK.findall(guide(name))
-    program = "".join(code for language, code in blocks if language == "python")
-    said = "".join(text for language, text in blocks if not language)
+    program = "".join(code for language, code in blocks(name) if language == "python")
+    said = "".join(text for language, text in blocks(name) if not language)
     # A server of its own: the guide's tenant is the default one.
     with ServerProcess(home / "log", "--data-dir", str(home / "data")) as server:
         (home / "guide.py").write_text(program.replace("127.0.0.1:50051", server.address))
