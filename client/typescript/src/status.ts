@@ -41,7 +41,12 @@ const NOT_CONNECTED: ReadonlyMap<string, string> = new Map([
   ["EHOSTUNREACH", "the host can't be reached"],
   ["ENETUNREACH", "the network can't be reached"],
   ["ETIMEDOUT", "no response"],
+  ["ERR_HTTP2_ERROR", "what answers there does not speak gRPC"],
+  ["ERR_SSL_WRONG_VERSION_NUMBER", "what answers there does not speak TLS"],
 ]);
+
+// What Node.js calls a certificate that it does not trust: DEPTH_ZERO_SELF_SIGNED_CERT, CERT_HAS_EXPIRED and many more.
+const UNTRUSTED = /CERT|^UNABLE_TO_|^HOSTNAME_MISMATCH$/;
 
 // What the transport says of a connection that broke before the answer was there.
 const BROKEN_OFF = /^(?:E[A-Z]+|ERR_HTTP2_[A-Z_]+|ERR_STREAM_[A-Z_]+)$/;
@@ -61,7 +66,9 @@ export class Status {
   readonly metadata: Readonly<Record<string, string>>;
   /** Whether the connection broke, or there was none: the same request may succeed if it is sent again. */
   readonly isTransient: boolean;
-  private readonly nodeCodes: readonly string[];
+  /** Why no server was reached, in few words; undefined if one was. */
+  readonly notConnected: string | undefined;
+  private readonly notTrusted: string | undefined;
 
   constructor(readonly cause: unknown) {
     const failure = ConnectError.from(cause);
@@ -86,14 +93,18 @@ export class Status {
       this.reason = info?.reason ?? "";
       this.metadata = info?.metadata ?? {};
     }
-    this.nodeCodes = nodeCodes(cause);
-    const brokenOff = this.nodeCodes.length > 0 || NO_STATUS.test(failure.rawMessage) || this.code === Code.Canceled;
-    this.isTransient = this.code === Code.Unavailable || (this.reason === "" && brokenOff);
-  }
-
-  /** Why no server was reached, in few words; undefined if one was. */
-  get notConnected(): string | undefined {
-    return this.nodeCodes.map((code) => NOT_CONNECTED.get(code)).find((why) => why !== undefined);
+    const causes = nodeCauses(cause);
+    this.notTrusted = causes.find(({ code }) => UNTRUSTED.test(code))?.message;
+    this.notConnected =
+      this.notTrusted === undefined
+        ? causes.map(({ code }) => NOT_CONNECTED.get(code)).find((why) => why !== undefined)
+        : `its certificate is not trusted: ${this.notTrusted}`;
+    const isBrokenOff =
+      this.notConnected !== undefined ||
+      causes.some(({ code }) => BROKEN_OFF.test(code)) ||
+      NO_STATUS.test(failure.rawMessage) ||
+      this.code === Code.Canceled;
+    this.isTransient = this.notTrusted === undefined && (this.code === Code.Unavailable || (this.reason === "" && isBrokenOff));
   }
 
   /** The error for the caller; `tried` is what to add on how long it was tried. */
@@ -109,19 +120,22 @@ export class Status {
     return new errors.Unavailable(`no server answers at ${server} (${this.notConnected ?? this.message}; ${tried})`, {
       server,
       cause: this.cause,
-      advice: "start one, or check the address. Repeating the call is safe.",
+      advice:
+        this.notTrusted === undefined
+          ? "start one, or check the address. Repeating the call is safe."
+          : "say whom to trust: tls: { ca: … }",
     });
   }
 }
 
-function nodeCodes(cause: unknown): string[] {
-  const codes: string[] = [];
-  for (let one = cause; one instanceof Error && codes.length < 10; one = one.cause) {
+/** The errors of Node.js behind a failure, outermost first. */
+function nodeCauses(cause: unknown): { code: string; message: string }[] {
+  const causes: { code: string; message: string }[] = [];
+  for (let one = cause; one instanceof Error && causes.length < 10; one = one.cause) {
     const { code } = one as { code?: unknown };
-    if (typeof code === "string" && BROKEN_OFF.test(code)) codes.push(code);
-    if (one.cause === one) break;
+    causes.push({ code: typeof code === "string" ? code : "", message: one.message });
   }
-  return codes;
+  return causes;
 }
 
 /** The name that gRPC has for a code. */

@@ -9,7 +9,7 @@ import { join } from "node:path";
 
 import { inject, onTestFinished } from "vitest";
 
-import { CheckpointdError, DeadlineExceeded, Unavailable, type Client } from "../src/client.js";
+import { DeadlineExceeded, Unavailable, type Client } from "../src/client.js";
 import { errorOf, newClient } from "./support/clients.js";
 import { Proxy } from "./support/proxy.js";
 import { Server } from "./support/server.js";
@@ -89,12 +89,10 @@ describe("a connection that breaks", () => {
   test("under a call is made again, and the call with it", async () => {
     const proxy = await newProxy(inject("address"));
     const client = newClient({}, proxy.address);
-    await client.leases.acquireLease({ threadId: "t", holder: "one", ttl: { seconds: 30n } });
+    const { lease } = await client.leases.acquireLease({ threadId: "t", holder: "one", ttl: { seconds: 30n } });
     const waits = client.leases.acquireLease({ threadId: "t", holder: "two", ttl: { seconds: 30n }, wait: { seconds: 30n } });
     await client.threads.listThreads({}); // so that the one before is under way
     proxy.cut();
-    await client.leases.releaseLease({ threadId: "t", holder: "one", fencingToken: 1n }).catch(() => undefined);
-    const { lease } = await client.leases.acquireLease({ threadId: "t", holder: "one", ttl: { seconds: 30n } });
     await client.leases.releaseLease({ threadId: "t", holder: "one", fencingToken: lease?.fencingToken ?? 0n });
     expect((await waits).lease?.holder).toBe("two");
     expect(proxy.accepted).toBeGreaterThan(1);
@@ -151,15 +149,16 @@ describe("what is no server of ours", () => {
     return `127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
 
-  test.each<[string, () => NetServer]>([
-    ["speaks HTTP/1", () => createHttpServer((_, response) => response.end("hello"))],
-    ["says nonsense", () => createServer((socket) => socket.on("error", () => undefined).end("\0\0\0nonsense".repeat(100)))],
-    ["hangs up", () => createServer((socket) => socket.destroy())],
-  ])("and %s gives an error of ours", async (_, make) => {
+  test.each<[string, string, () => NetServer]>([
+    ["speaks HTTP/1", "what answers there does not speak gRPC", () => createHttpServer((_, response) => response.end("hello"))],
+    ["says nonsense", "what answers there does not speak gRPC", () => createServer((one) => one.on("error", () => undefined).end("\0\0\0nonsense"))],
+    ["hangs up", "", () => createServer((one) => one.destroy())],
+  ])("and %s gives an error of ours", async (_, why, make) => {
     const address = await listening(make());
     const failed = await errorOf(newClient({ timeoutMs: 400 }, address).threads.listThreads({}));
-    expect(failed).toBeInstanceOf(CheckpointdError);
-    expect((failed as CheckpointdError).message).toContain(address);
+    expect(failed).toBeInstanceOf(Unavailable);
+    expect((failed as Unavailable).message).toContain(address);
+    expect((failed as Unavailable).message).toContain(why);
   });
 });
 
@@ -184,14 +183,19 @@ describe("TLS", () => {
 
   test("is not spoken to somebody whose certificate is not trusted", async () => {
     const proxy = await newTlsProxy();
-    const refused = await errorOf(newClient({ tls: true, timeoutMs: 400 }, proxy.address).threads.listThreads({}));
-    expect(refused).toBeInstanceOf(CheckpointdError);
-    expect((refused as CheckpointdError).message).toContain("self-signed certificate");
+    // At once: there is nothing to wait for.
+    const refused = await errorOf(newClient({ tls: true, timeoutMs: null }, proxy.address).threads.listThreads({}));
+    expect(refused).toBeInstanceOf(Unavailable);
+    expect((refused as Unavailable).message).toContain("its certificate is not trusted: self-signed certificate; 1 attempt");
+    expect((refused as Unavailable).advice).toBe("say whom to trust: tls: { ca: … }");
   });
 
-  test("is missed by a server that wants it", async () => {
+  test("is missed where only one side speaks it", async () => {
     const proxy = await newTlsProxy();
-    expect(await errorOf(newClient({ timeoutMs: 400 }, proxy.address).threads.listThreads({}))).toBeInstanceOf(CheckpointdError);
+    expect(await errorOf(newClient({ timeoutMs: 400 }, proxy.address).threads.listThreads({}))).toBeInstanceOf(Unavailable);
+    const plain = await errorOf(newClient({ timeoutMs: 400, tls: true }).threads.listThreads({}));
+    expect(plain).toBeInstanceOf(Unavailable);
+    expect((plain as Unavailable).message).toContain("what answers there does not speak TLS");
   });
 });
 

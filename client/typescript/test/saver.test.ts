@@ -127,6 +127,26 @@ describe("what is stored", () => {
     expect(Object.keys(config.configurable ?? {}).sort()).toEqual(["checkpoint_id", "checkpoint_ns", "thread_id"]);
   });
 
+  test("is an error as the error that it was", async () => {
+    const saver = newSaver();
+    const config = await put(saver, {});
+    const failure = { message: "boom", name: "TypeError" };
+    await saver.putWrites(config, [["__error__", failure]], "task");
+    expect(textOf((await storedOf(saver)).pendingWrites[0]?.write?.value)?.[1]).toBe('{"$":"error","v":{"name":"TypeError","message":"boom"}}');
+    expect((await saver.getTuple(config))?.pendingWrites).toEqual([["task", "__error__", failure]]);
+  });
+
+  test("under names that every object has is found again", async () => {
+    const saver = newSaver();
+    const config = await put(saver, { constructor: 1, toString: [2] });
+    await saver.putWrites(config, [["toString", 3], ["constructor", 4]], "valueOf");
+    const found = await saver.getTuple(config);
+    expect(found?.checkpoint.channel_values).toEqual({ constructor: 1, toString: [2] });
+    expect(found?.pendingWrites).toEqual([["valueOf", "toString", 3], ["valueOf", "constructor", 4]]);
+    const { constructor: history, hasOwnProperty: none } = await saver.getDeltaChannelHistory({ config, channels: ["constructor", "hasOwnProperty"] });
+    expect([history, none]).toEqual([{ writes: [] }, { writes: [] }]);
+  });
+
   test("is written once, also when it is sent twice", async () => {
     const saver = newSaver();
     const config = await put(saver, { log: ["x"] });

@@ -1,7 +1,7 @@
 /**
- * What is stored is what LangGraph for Python stores. LangGraph.js has another form for two things: it keeps what a join has
- * seen in an array, where Python has a set, and stores each interrupt of a task as a write of its own, where Python stores
- * one list of them.
+ * What is stored is what LangGraph for Python stores. LangGraph.js has another form for three things: it keeps what a join
+ * has seen in an array, where Python has a set; it stores each interrupt of a task as a write of its own, where Python
+ * stores one list of them; and it stores what a task failed with as an object, where Python stores the error.
  */
 import { WRITES_IDX_MAP, type PendingWrite } from "@langchain/langgraph-checkpoint";
 
@@ -10,6 +10,7 @@ import { isPlain } from "../portable/objects.js";
 
 const JOIN = "join:";
 const INTERRUPT = "__interrupt__";
+const ERROR = "__error__";
 
 /** A write of a task, with its place there. */
 export interface PlacedWrite {
@@ -36,7 +37,11 @@ export function ownValue(channel: string, value: unknown): unknown {
 
 /** What a task wrote, as it is stored. */
 export function storedWrites(writes: readonly PendingWrite[]): PlacedWrite[] {
-  const placed = writes.map(([channel, value], place) => ({ idx: WRITES_IDX_MAP[channel] ?? place, channel, value }));
+  const placed = writes.map(([channel, value], place) => ({
+    idx: Object.hasOwn(WRITES_IDX_MAP, channel) ? (WRITES_IDX_MAP[channel] as number) : place,
+    channel,
+    value: channel === ERROR ? storedError(value) : value,
+  }));
   const others = placed.filter(({ channel }) => channel !== INTERRUPT);
   const interrupts = placed.filter(({ channel }) => channel === INTERRUPT);
   const [first] = interrupts;
@@ -47,7 +52,8 @@ export function storedWrites(writes: readonly PendingWrite[]): PlacedWrite[] {
 
 /** The values of a stored write, each of which is a pending write in LangGraph.js. */
 export function ownWrites(channel: string, value: unknown): unknown[] {
-  return channel === INTERRUPT ? [value].flat().map((one) => (one instanceof Interrupt ? { ...one } : one)) : [value];
+  if (channel === INTERRUPT) return [value].flat().map((one) => (one instanceof Interrupt ? { ...one } : one));
+  return [channel === ERROR && value instanceof Error ? { message: value.message, name: value.name } : value];
 }
 
 function storedInterrupt(one: unknown): unknown {
@@ -56,4 +62,10 @@ function storedInterrupt(one: unknown): unknown {
   if (typeof id !== "string" || Object.keys(more).length > 0) return one;
   if (schema !== undefined && !isPlain(schema)) return one;
   return new Interrupt(id, value, schema);
+}
+
+function storedError(value: unknown): unknown {
+  const { message, name, ...more } = isPlain(value) ? value : {};
+  if (typeof message !== "string" || typeof name !== "string" || Object.keys(more).length > 0) return value;
+  return Object.assign(new Error(message), { name });
 }

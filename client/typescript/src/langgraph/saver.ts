@@ -108,21 +108,22 @@ export class RemoteSaver extends BaseCheckpointSaver {
     const checkpointNs = asked === undefined || asked === null ? undefined : String(asked);
     // The server has namespaces only within a thread; of all threads, those of one name are picked out here.
     const picks = place === undefined && checkpointNs !== undefined;
+    const most = limit === undefined ? undefined : limitOf(limit);
     const messages = this.client.checkpoints.listCheckpoints({
       threadId: place?.threadId ?? "",
       checkpointId: checkpointIdOf(config),
       beforeCheckpointId: checkpointIdOf(before),
       metadataFilter: filterJson(filter),
       ...(place === undefined || checkpointNs === undefined ? {} : { checkpointNs: (await this.bridge.settled(place)).checkpointNs }),
-      ...(limit === undefined || picks ? {} : { limit: limitOf(limit) }),
+      ...(most === undefined || picks ? {} : { limit: most }),
     });
-    let left = picks ? (limit ?? Infinity) : Infinity;
-    if (left <= 0) return;
+    if (most === 0n) return;
+    let count = 0n;
     for await (const { checkpointTuple: message } of messages) {
       if (message === undefined || (picks && message.checkpointNs !== checkpointNs)) continue;
       yield await this.tuple(message, checkpointNs ?? message.checkpointNs);
-      left -= 1;
-      if (left <= 0) return;
+      count += 1n;
+      if (count === most) return;
     }
   }
 
@@ -173,8 +174,8 @@ export class RemoteSaver extends BaseCheckpointSaver {
 
   /** Deletes a thread with everything in it. One that does not exist is deleted already. */
   override async deleteThread(threadId: string): Promise<void> {
-    await this.client.threads.deleteThread({ threadId });
-    this.bridge.forget(threadId);
+    await this.client.threads.deleteThread({ threadId: String(threadId) });
+    this.bridge.forget(String(threadId));
   }
 
   /**
@@ -191,8 +192,9 @@ export class RemoteSaver extends BaseCheckpointSaver {
     const place = placeOf(config);
     const stored = place && this.bridge.stored(place);
     const found = stored && channels.length > 0 ? await orNothing(this.client.checkpoints.getChannelHistory({ ...stored, channels })) : undefined;
-    const histories = channels.map(async (channel) => [channel, await readHistory(found?.histories[channel], channel, this.serde)] as const);
-    return Object.fromEntries(await Promise.all(histories));
+    const histories = new Map(Object.entries(found?.histories ?? {}));
+    const read = channels.map(async (channel) => [channel, await readHistory(histories.get(channel), channel, this.serde)] as const);
+    return Object.fromEntries(await Promise.all(read));
   }
 
   /** The version after `current`: a text, which LangGraph.js takes as well as the numbers that its type speaks of. */
@@ -243,6 +245,6 @@ async function orNothing<Answer>(answer: Promise<Answer>): Promise<Answer | unde
 }
 
 function limitOf(limit: number): bigint {
-  if (Number.isSafeInteger(limit)) return BigInt(limit);
-  throw new InvalidRequest(`limit is ${limit}; give it a whole number`, { reason: "INVALID_FIELD", metadata: { field: "limit" } });
+  if (Number.isSafeInteger(limit) && limit >= 0) return BigInt(limit);
+  throw new InvalidRequest(`limit is ${limit}; give it a whole number, 0 or more`, { reason: "INVALID_FIELD", metadata: { field: "limit" } });
 }

@@ -29,8 +29,10 @@ export const file_checkpointd_v1_core: GenFile = /*@__PURE__*/
  */
 export type Value = Message<"checkpointd.v1.Value"> & {
   /**
-   * encoding names how `data` was made. Known names: `null` (no data), `bytes`, `json`, `msgpack` (LangGraph for
-   * Python's serialiser) and `portable-json/1`. Any other name is stored as it came. 1 to 64 bytes.
+   * encoding names how `data` was made. Known names: `null` (no data), `bytes`, `json`, `portable-json/1` (which clients
+   * in every language write and read; protos/portable-json says how) and `msgpack` (LangGraph for Python's
+   * serialiser). Into these the server can look, to work out states; any other name is stored as it came. 1 to 64
+   * bytes.
    *
    * @generated from field: string encoding = 1;
    */
