@@ -28,12 +28,15 @@ export interface OneCall {
 
 /** The methods of a service, those apart that stream both ways. A list is read while it is iterated. */
 export type Calls<S extends DescService> = {
-  readonly [M in keyof S["method"] as S["method"][M] extends { methodKind: "unary" | "server_streaming" }
-    ? M
-    : never]: S["method"][M] extends DescMethodUnary<infer Request, infer Response>
+  readonly [
+    M in keyof S["method"] as S["method"][M] extends { methodKind: "unary" | "server_streaming" } ? M : never
+  ]: S["method"][M] extends DescMethodUnary<infer Request, infer Response>
     ? (request: MessageInitShape<Request>, options?: OneCall) => Promise<MessageShape<Response>>
     : S["method"][M] extends DescMethodServerStreaming<infer Request, infer Response>
-      ? (request: MessageInitShape<Request>, options?: OneCall) => AsyncGenerator<MessageShape<Response>, void, undefined>
+      ? (
+          request: MessageInitShape<Request>,
+          options?: OneCall,
+        ) => AsyncGenerator<MessageShape<Response>, void, undefined>
       : never;
 };
 
@@ -63,7 +66,11 @@ async function once(connection: Connection, make: Make, request: unknown, option
     attempts.check();
     let status: Status;
     try {
-      return await make(request, { headers: connection.headers, timeoutMs: attempts.timeLeft(), ...(signal ? { signal } : {}) });
+      return await make(request, {
+        headers: connection.headers,
+        timeoutMs: attempts.timeLeft(),
+        ...(signal ? { signal } : {}),
+      });
     } catch (failure) {
       status = new Status(failure);
     }

@@ -1,5 +1,11 @@
 /** The HTTP/2 connection of a client: opened by the first call and, when it breaks, by the next one. */
-import { connect, type ClientHttp2Session, type ClientHttp2Stream, type OutgoingHttpHeaders, type SecureClientSessionOptions } from "node:http2";
+import {
+  connect,
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  type OutgoingHttpHeaders,
+  type SecureClientSessionOptions,
+} from "node:http2";
 
 // Milliseconds. A connection that died without a word (a pulled cable, a NAT that forgot) is noticed, in use or idle.
 const PING_EVERY = 20_000;

@@ -42,7 +42,7 @@ export class Client {
     request: MessageInitShape<typeof ListThreadsRequestSchema> = {},
     options?: OneCall,
   ): AsyncGenerator<Thread, void, undefined> {
-    for (let pageToken = request.pageToken ?? ""; ; ) {
+    for (let pageToken = request.pageToken ?? ""; ;) {
       const page = await this.threads.listThreads({ ...request, pageToken }, options);
       yield* page.threads;
       pageToken = page.nextPageToken;

@@ -58,7 +58,10 @@ export class CheckpointdError extends Error {
     const advice = details.advice ?? kind.advice;
     const from = server !== "" && !what.includes(` at ${server} `) ? `from ${server}` : "";
     const cause = [code ?? kind.code, reason, from].filter((part) => part !== "").join(" ");
-    super(`${what} [${cause}]${advice === "" ? "" : `; ${advice}`}`, details.cause === undefined ? {} : { cause: details.cause });
+    super(
+      `${what} [${cause}]${advice === "" ? "" : `; ${advice}`}`,
+      details.cause === undefined ? {} : { cause: details.cause },
+    );
     this.name = kind.name;
     this.code = code ?? kind.code;
     this.reason = reason;
@@ -124,7 +127,8 @@ export class LeaseHeld extends Aborted {
 /** The server or its database could not be reached for the whole timeout. A write may or may not be stored. */
 export class Unavailable extends CheckpointdError {
   static override readonly code = "UNAVAILABLE";
-  static override readonly advice = "check that the server runs at this address and try again: repeating a call is safe";
+  static override readonly advice =
+    "check that the server runs at this address and try again: repeating a call is safe";
 }
 
 /** There was no answer within the timeout. A write may or may not be stored. */

@@ -3,4 +3,11 @@ export { Client } from "./client.js";
 export type { ConnectionOptions } from "./connection.js";
 export * from "./errors.js";
 export { RemoteSaver, type RemoteSaverOptions } from "./langgraph/saver.js";
-export { OpaqueValue, PORTABLE_JSON, PortableJsonError, PortableSerializer, Tagged, type Serializer } from "./portable/index.js";
+export {
+  OpaqueValue,
+  PORTABLE_JSON,
+  PortableJsonError,
+  PortableSerializer,
+  Tagged,
+  type Serializer,
+} from "./portable/index.js";

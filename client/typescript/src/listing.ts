@@ -24,7 +24,7 @@ export async function* each(
   request: Message,
   options: OneCall = {},
 ): AsyncGenerator<unknown, void, undefined> {
-  for (let attempts = new Attempts(connection, options); ; ) {
+  for (let attempts = new Attempts(connection, options); ;) {
     attempts.check();
     const taken: { count: number; last: unknown } = { count: 0, last: undefined };
     let status: Status;
@@ -65,9 +65,13 @@ async function* bounded(
   signal?.addEventListener("abort", giveUp);
   const left = attempts.timeLeft();
   const alarm =
-    left === 0 ? undefined : setTimeout(() => ending.abort(new ConnectError("the operation timed out", Code.DeadlineExceeded)), left);
+    left === 0
+      ? undefined
+      : setTimeout(() => ending.abort(new ConnectError("the operation timed out", Code.DeadlineExceeded)), left);
   try {
-    const items = open(request, { headers: connection.headers, timeoutMs: 0, signal: ending.signal })[Symbol.asyncIterator]();
+    const items = open(request, { headers: connection.headers, timeoutMs: 0, signal: ending.signal })[
+      Symbol.asyncIterator
+    ]();
     for (;;) {
       const next = await items.next().catch((cause: unknown) => {
         throw new Failed("", { cause });

@@ -67,7 +67,10 @@ export class Attempts {
     if (this.signal?.aborted === true) return this.cancelled();
     const spent = performance.now() - this.began;
     if (status.notConnected !== undefined) {
-      return status.noServer(target, `${this.count === 1 ? "1 attempt" : `${this.count} attempts`} in ${seconds(spent)}`);
+      return status.noServer(
+        target,
+        `${this.count === 1 ? "1 attempt" : `${this.count} attempts`} in ${seconds(spent)}`,
+      );
     }
     let tried = "";
     if (this.previous !== undefined) {
@@ -80,7 +83,10 @@ export class Attempts {
   }
 
   private cancelled(): Cancelled {
-    return new Cancelled("the call's signal was aborted", { server: this.connection.target, cause: this.signal?.reason });
+    return new Cancelled("the call's signal was aborted", {
+      server: this.connection.target,
+      cause: this.signal?.reason,
+    });
   }
 
   private warn(status: Status, pause: number): void {
@@ -91,7 +97,10 @@ export class Attempts {
     this.connection.warnedAt = now;
     const trying = this.timeoutMs === null ? "until it answers" : `for ${seconds(this.timeLeft())}`;
     const why = status.notConnected ?? status.message;
-    process.emitWarning(`no answer from ${this.connection.target} yet (${why}); trying again ${trying}`, "CheckpointdWarning");
+    process.emitWarning(
+      `no answer from ${this.connection.target} yet (${why}); trying again ${trying}`,
+      "CheckpointdWarning",
+    );
   }
 }
 

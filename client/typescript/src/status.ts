@@ -104,7 +104,8 @@ export class Status {
       causes.some(({ code }) => BROKEN_OFF.test(code)) ||
       NO_STATUS.test(failure.rawMessage) ||
       this.code === Code.Canceled;
-    this.isTransient = this.notTrusted === undefined && (this.code === Code.Unavailable || (this.reason === "" && isBrokenOff));
+    this.isTransient =
+      this.notTrusted === undefined && (this.code === Code.Unavailable || (this.reason === "" && isBrokenOff));
   }
 
   /** The error for the caller; `tried` is what to add on how long it was tried. */
@@ -140,5 +141,7 @@ function nodeCauses(cause: unknown): { code: string; message: string }[] {
 
 /** The name that gRPC has for a code. */
 function codeName(code: Code): string {
-  return code === Code.Canceled ? "CANCELLED" : (Code[code] ?? "Unknown").replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
+  return code === Code.Canceled
+    ? "CANCELLED"
+    : (Code[code] ?? "Unknown").replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
 }

@@ -21,7 +21,9 @@ test("ids are those that each language makes", async () => {
   expect(await interruptId("ask:1")).toBe("2b8f04a7b5b7fa959fe115f36fa47e1c");
 });
 
-const State = Annotation.Root({ said: Annotation<string[]>({ reducer: (left, right) => left.concat(right), default: () => [] }) });
+const State = Annotation.Root({
+  said: Annotation<string[]>({ reducer: (left, right) => left.concat(right), default: () => [] }),
+});
 
 /** A graph that is stopped before anything ran, so that Python can do what comes next. */
 const build = (saver: RemoteSaver, ran: string[] = []) =>
@@ -39,18 +41,40 @@ const build = (saver: RemoteSaver, ran: string[] = []) =>
     .compile({ checkpointer: saver, interruptBefore: ["ask", "also"] });
 
 /** Stores what a task of Python's wrote at the head of the thread, and gives the task's id. */
-async function pythonWrote(saver: RemoteSaver, node: string, path: string, ...writes: [idx: number, channel: string, value: unknown][]): Promise<string> {
+async function pythonWrote(
+  saver: RemoteSaver,
+  node: string,
+  path: string,
+  ...writes: [idx: number, channel: string, value: unknown][]
+): Promise<string> {
   const found = await saver.getTuple(CONFIG);
   const checkpointId = found?.checkpoint.id ?? "";
-  const taskId = await pythonTaskId(checkpointId, "", (found?.metadata?.step ?? 0) + 1, node, PULL, `branch:to:${node}`);
-  const stored = writes.map(([idx, channel, value]) => ({ idx, channel, value: { encoding: "portable-json/1", data: encode(value) } }));
-  await saver.client.checkpoints.putWrites({ threadId: "t", put: { checkpointId, taskId, taskPath: path, writes: stored } });
+  const taskId = await pythonTaskId(
+    checkpointId,
+    "",
+    (found?.metadata?.step ?? 0) + 1,
+    node,
+    PULL,
+    `branch:to:${node}`,
+  );
+  const stored = writes.map(([idx, channel, value]) => ({
+    idx,
+    channel,
+    value: { encoding: "portable-json/1", data: encode(value) },
+  }));
+  await saver.client.checkpoints.putWrites({
+    threadId: "t",
+    put: { checkpointId, taskId, taskPath: path, writes: stored },
+  });
   return taskId;
 }
 
 const pull = (node: string) => `~${PULL}, ${node}`;
 
-const seen = ({ next, tasks }: StateSnapshot) => [next, tasks.flatMap(({ interrupts }) => interrupts.map(({ value }) => value as unknown))];
+const seen = ({ next, tasks }: StateSnapshot) => [
+  next,
+  tasks.flatMap(({ interrupts }) => interrupts.map(({ value }) => value as unknown)),
+];
 
 test("a question is asked on, with an id of LangGraph.js's, and a finished sibling does not run again", async () => {
   const saver = newSaver();
@@ -65,7 +89,9 @@ test("a question is asked on, with an id of LangGraph.js's, and a finished sibli
   const state = await graph.getState(CONFIG);
   expect(seen(state)).toEqual([["ask"], ["well?"]]);
   const [question] = state.tasks.flatMap(({ interrupts }) => interrupts);
-  expect(question?.id).toBe(await interruptId(taskNs("", "ask", state.tasks.find(({ name }) => name === "ask")?.id ?? "")));
+  expect(question?.id).toBe(
+    await interruptId(taskNs("", "ask", state.tasks.find(({ name }) => name === "ask")?.id ?? "")),
+  );
 
   const { said } = await graph.invoke(new Command({ resume: { [question?.id ?? ""]: "yes" } }), CONFIG);
   expect([[...said].sort(), ran]).toEqual([["also, in Python", "yes"], ["ask"]]);
@@ -96,7 +122,12 @@ test("a task that another trigger began than was supposed does not store its wri
     channel_values: { "join:a+b:ask": ["a", "b"], "join:c+d:ask": ["c", "d"] },
     channel_versions: { "join:a+b:ask": "1", "join:c+d:ask": "1" } as never,
   };
-  const config = await saver.put(CONFIG, checkpoint, { source: "loop", step: 1, parents: {} }, checkpoint.channel_versions);
+  const config = await saver.put(
+    CONFIG,
+    checkpoint,
+    { source: "loop", step: 1, parents: {} },
+    checkpoint.channel_versions,
+  );
   await pythonWrote(saver, "ask", pull("ask"), [0, "said", ["in Python"]]);
   const ids = joins.map((join) => jsTaskId(checkpoint.id, "", 2, "ask", PULL, [join]));
   expect((await saver.getTuple(config))?.pendingWrites).toEqual([[ids[0], "said", ["in Python"]]]);

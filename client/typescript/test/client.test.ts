@@ -31,7 +31,13 @@ const text = (value: unknown) => ({ encoding: "portable-json/1", data: Buffer.fr
 
 function put(id: string, parent = ""): MessageInitShape<typeof CheckpointPutSchema> {
   return {
-    checkpoint: { id, v: 4, ts: "2026-01-02T03:04:05Z", channelVersions: { log: id }, channelValues: { log: text([id]) } },
+    checkpoint: {
+      id,
+      v: 4,
+      ts: "2026-01-02T03:04:05Z",
+      channelVersions: { log: id },
+      channelValues: { log: text([id]) },
+    },
     metadata: { json: JSON.stringify({ source: "loop", step: 0, run_id: `run-${id}` }) },
     parentCheckpointId: parent,
   };
@@ -55,10 +61,15 @@ describe("checkpoints", () => {
 
     const { checkpointTuple: found } = await checkpoints.getCheckpoint({ threadId: "t", checkpointId: "1" });
     expect(found?.checkpoint?.channelValues["log"]?.data).toEqual(new Uint8Array(Buffer.from('["1"]')));
-    expect(found?.pendingWrites.map(({ taskId, write }) => [taskId, write?.idx, write?.channel])).toEqual([["task", 0, "log"]]);
+    expect(found?.pendingWrites.map(({ taskId, write }) => [taskId, write?.idx, write?.channel])).toEqual([
+      ["task", 0, "log"],
+    ]);
 
     const listed: string[] = [];
-    for await (const { checkpointTuple } of checkpoints.listCheckpoints({ threadId: "t", view: CheckpointView.METADATA })) {
+    for await (const { checkpointTuple } of checkpoints.listCheckpoints({
+      threadId: "t",
+      view: CheckpointView.METADATA,
+    })) {
       listed.push(checkpointTuple?.checkpoint?.id ?? "");
     }
     expect(listed).toEqual(["2", "1"]);
@@ -100,7 +111,10 @@ describe("threads", () => {
     const client = newClient();
     await store(client, "t", "1", "2");
     await client.threads.copyThread({ sourceThreadId: "t", targetThreadId: "copy" });
-    const { removedCheckpoints } = await client.threads.pruneThreads({ threadIds: ["copy"], strategy: PruneStrategy.KEEP_LATEST });
+    const { removedCheckpoints } = await client.threads.pruneThreads({
+      threadIds: ["copy"],
+      strategy: PruneStrategy.KEEP_LATEST,
+    });
     expect(removedCheckpoints).toBe(1n);
     expect((await client.threads.deleteRuns({ runIds: ["run-1"] })).removedCheckpoints).toBe(1n);
     expect((await client.threads.getThread({ threadId: "t" })).heads.map((head) => head.checkpointCount)).toEqual([1n]);
@@ -132,9 +146,14 @@ test("states of a thread whose graph is not known are what its checkpoint tells"
   const client = newClient();
   await store(client, "t", "1", "2");
   const { snapshot } = await client.states.getState({ threadId: "t" });
-  expect([snapshot?.exists, Object.keys(snapshot?.values ?? {}), (snapshot?.warnings.length ?? 0) > 0]).toEqual([true, ["log"], true]);
+  expect([snapshot?.exists, Object.keys(snapshot?.values ?? {}), (snapshot?.warnings.length ?? 0) > 0]).toEqual([
+    true,
+    ["log"],
+    true,
+  ]);
   const history: string[] = [];
-  for await (const { snapshot: one } of client.states.getStateHistory({ threadId: "t" })) history.push(one?.config?.checkpointId ?? "");
+  for await (const { snapshot: one } of client.states.getStateHistory({ threadId: "t" }))
+    history.push(one?.config?.checkpointId ?? "");
   expect(history).toEqual(["2", "1"]);
 
   const supersteps = [{ updates: [{ asNode: "a", value: text({ log: "x" }) }] }];
@@ -175,7 +194,11 @@ describe("errors", () => {
   test("of two writers say which head was found", async () => {
     const client = newClient();
     await store(client, "t", "1", "2");
-    const request: MessageInitShape<typeof PutCheckpointRequestSchema> = { threadId: "t", put: put("3", "1"), precondition: { expectedHead: "1" } };
+    const request: MessageInitShape<typeof PutCheckpointRequestSchema> = {
+      threadId: "t",
+      put: put("3", "1"),
+      precondition: { expectedHead: "1" },
+    };
     const moved = await errorOf(client.checkpoints.putCheckpoint(request));
     expect(moved).toBeInstanceOf(HeadMoved);
     expect(moved).toMatchObject({ code: "ABORTED", metadata: { expected_head: "1", head: "2" } });
@@ -203,7 +226,12 @@ describe("errors", () => {
     ["an empty id", ({ threads }) => threads.getThread({ threadId: "" }), "thread_id"],
     ["a number that is none", ({ threads }) => threads.listThreads({ pageSize: 1.5 }), "page_size"],
     ["a number out of its range", ({ threads }) => threads.listThreads({ pageSize: 1e12 }), "page_size"],
-    ["text for bytes", ({ checkpoints }) => checkpoints.putWrites({ threadId: "t", put: { writes: [{ value: { data: "abc" as never } }] } }), "data"],
+    [
+      "text for bytes",
+      ({ checkpoints }) =>
+        checkpoints.putWrites({ threadId: "t", put: { writes: [{ value: { data: "abc" as never } }] } }),
+      "data",
+    ],
     ["a negative limit", ({ checkpoints }) => checkpoints.listCheckpoints({ limit: -1n }).next(), "limit"],
     ["no request", ({ threads }) => threads.getThread(undefined as never), "thread_id"],
     ["a timeout that is none", ({ threads }) => threads.listThreads({}, { timeoutMs: Number.NaN }), "timeoutMs"],
@@ -218,7 +246,11 @@ describe("errors", () => {
     const large = (bytes: number) =>
       checkpoints.putWrites({
         threadId: "t",
-        put: { checkpointId: "1", taskId: "task", writes: [{ channel: "log", value: { encoding: "bytes", data: new Uint8Array(bytes) } }] },
+        put: {
+          checkpointId: "1",
+          taskId: "task",
+          writes: [{ channel: "log", value: { encoding: "bytes", data: new Uint8Array(bytes) } }],
+        },
       });
     for (const bytes of [65 << 20, 130 << 20]) {
       const refused = await errorOf(large(bytes));
@@ -229,7 +261,9 @@ describe("errors", () => {
 
   test("say where they come from, why, and what to do", async () => {
     const moved = new HeadMoved("the head is 'b'", { reason: "HEAD_MOVED", server: "127.0.0.1:1" });
-    expect(String(moved)).toBe("HeadMoved: the head is 'b' [ABORTED HEAD_MOVED from 127.0.0.1:1]; read the thread again and decide whether to repeat");
+    expect(String(moved)).toBe(
+      "HeadMoved: the head is 'b' [ABORTED HEAD_MOVED from 127.0.0.1:1]; read the thread again and decide whether to repeat",
+    );
     expect(moved).toBeInstanceOf(CheckpointdError);
     expect(moved).toBeInstanceOf(Error);
   });
@@ -250,7 +284,9 @@ describe("errors", () => {
   test("are not made of how a target is written", async () => {
     const port = inject("address").split(":")[1] as string;
     expect((await newClient({}, `LocalHost:${port}`).threads.listThreads({})).threads).toEqual([]);
-    expect(await errorOf(newClient({ timeoutMs: 200 }, "no-such-host.invalid:80").threads.listThreads({}))).toBeInstanceOf(Unavailable);
+    expect(
+      await errorOf(newClient({ timeoutMs: 200 }, "no-such-host.invalid:80").threads.listThreads({})),
+    ).toBeInstanceOf(Unavailable);
   });
 
   test.each([

@@ -23,7 +23,10 @@ async function newProxy(...args: Parameters<typeof Proxy.start>): Promise<Proxy>
 async function store(client: Client, count: number): Promise<string[]> {
   const ids = Array.from({ length: count }, (_, index) => String(index).padStart(4, "0"));
   for (const [index, id] of ids.entries()) {
-    await client.checkpoints.putCheckpoint({ threadId: "t", put: { checkpoint: { id }, parentCheckpointId: ids[index - 1] ?? "" } });
+    await client.checkpoints.putCheckpoint({
+      threadId: "t",
+      put: { checkpoint: { id }, parentCheckpointId: ids[index - 1] ?? "" },
+    });
   }
   return ids.reverse();
 }
@@ -31,7 +34,8 @@ async function store(client: Client, count: number): Promise<string[]> {
 async function idsOf(client: Client, limit?: number): Promise<string[]> {
   const ids: string[] = [];
   const request = { threadId: "t", checkpointNs: "", ...(limit === undefined ? {} : { limit: BigInt(limit) }) };
-  for await (const { checkpointTuple } of client.checkpoints.listCheckpoints(request)) ids.push(checkpointTuple?.checkpoint?.id ?? "");
+  for await (const { checkpointTuple } of client.checkpoints.listCheckpoints(request))
+    ids.push(checkpointTuple?.checkpoint?.id ?? "");
   return ids;
 }
 
@@ -63,7 +67,9 @@ describe("a call waits for a server", () => {
     await proxy.refuse();
     const gone = await errorOf(newClient({ timeoutMs: 500 }, proxy.address).threads.listThreads({}));
     expect(gone).toBeInstanceOf(Unavailable);
-    expect((gone as Unavailable).message).toMatch(/^no server answers at 127\.0\.0\.1:\d+ \(connection refused; \d+ attempts in/);
+    expect((gone as Unavailable).message).toMatch(
+      /^no server answers at 127\.0\.0\.1:\d+ \(connection refused; \d+ attempts in/,
+    );
   });
 
   test("whose name nobody knows", async () => {
@@ -90,7 +96,12 @@ describe("a connection that breaks", () => {
     const proxy = await newProxy(inject("address"));
     const client = newClient({}, proxy.address);
     const { lease } = await client.leases.acquireLease({ threadId: "t", holder: "one", ttl: { seconds: 30n } });
-    const waits = client.leases.acquireLease({ threadId: "t", holder: "two", ttl: { seconds: 30n }, wait: { seconds: 30n } });
+    const waits = client.leases.acquireLease({
+      threadId: "t",
+      holder: "two",
+      ttl: { seconds: 30n },
+      wait: { seconds: 30n },
+    });
     await client.threads.listThreads({}); // so that the one before is under way
     proxy.cut();
     await client.leases.releaseLease({ threadId: "t", holder: "one", fencingToken: lease?.fencingToken ?? 0n });
@@ -150,8 +161,16 @@ describe("what is no server of ours", () => {
   }
 
   test.each<[string, string, () => NetServer]>([
-    ["speaks HTTP/1", "what answers there does not speak gRPC", () => createHttpServer((_, response) => response.end("hello"))],
-    ["says nonsense", "what answers there does not speak gRPC", () => createServer((one) => one.on("error", () => undefined).end("\0\0\0nonsense"))],
+    [
+      "speaks HTTP/1",
+      "what answers there does not speak gRPC",
+      () => createHttpServer((_, response) => response.end("hello")),
+    ],
+    [
+      "says nonsense",
+      "what answers there does not speak gRPC",
+      () => createServer((one) => one.on("error", () => undefined).end("\0\0\0nonsense")),
+    ],
     ["hangs up", "", () => createServer((one) => one.destroy())],
   ])("and %s gives an error of ours", async (_, why, make) => {
     const address = await listening(make());
@@ -186,13 +205,17 @@ describe("TLS", () => {
     // At once: there is nothing to wait for.
     const refused = await errorOf(newClient({ tls: true, timeoutMs: null }, proxy.address).threads.listThreads({}));
     expect(refused).toBeInstanceOf(Unavailable);
-    expect((refused as Unavailable).message).toContain("its certificate is not trusted: self-signed certificate; 1 attempt");
+    expect((refused as Unavailable).message).toContain(
+      "its certificate is not trusted: self-signed certificate; 1 attempt",
+    );
     expect((refused as Unavailable).advice).toBe("say whom to trust: tls: { ca: … }");
   });
 
   test("is missed where only one side speaks it", async () => {
     const proxy = await newTlsProxy();
-    expect(await errorOf(newClient({ timeoutMs: 400 }, proxy.address).threads.listThreads({}))).toBeInstanceOf(Unavailable);
+    expect(await errorOf(newClient({ timeoutMs: 400 }, proxy.address).threads.listThreads({}))).toBeInstanceOf(
+      Unavailable,
+    );
     const plain = await errorOf(newClient({ timeoutMs: 400, tls: true }).threads.listThreads({}));
     expect(plain).toBeInstanceOf(Unavailable);
     expect((plain as Unavailable).message).toContain("what answers there does not speak TLS");
@@ -207,7 +230,10 @@ test("an idle client keeps no process from ending, and a closed one neither", ()
       const client = new Client(${JSON.stringify(inject("address"))});
       await client.threads.listThreads({});
       ${end} console.log("done");`;
-    const said = execFileSync(process.execPath, ["--input-type=module", "--eval", program], { timeout: 30_000, encoding: "utf8" });
+    const said = execFileSync(process.execPath, ["--input-type=module", "--eval", program], {
+      timeout: 30_000,
+      encoding: "utf8",
+    });
     expect(said).toBe("done\n");
   }
 });

@@ -2,7 +2,18 @@
 import { randomUUID } from "node:crypto";
 
 import { AIMessage, HumanMessage, type BaseMessage } from "@langchain/core/messages";
-import { Annotation, Command, DeltaChannel, entrypoint, interrupt, MemorySaver, START, StateGraph, task, type StateSnapshot } from "@langchain/langgraph";
+import {
+  Annotation,
+  Command,
+  DeltaChannel,
+  entrypoint,
+  interrupt,
+  MemorySaver,
+  START,
+  StateGraph,
+  task,
+  type StateSnapshot,
+} from "@langchain/langgraph";
 import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
 import { inject } from "vitest";
 
@@ -32,7 +43,11 @@ function remote(options: RemoteSaverOptions = {}): Using {
   };
 }
 
-const messageOf = (message: BaseMessage) => [message.getType(), message.content, message instanceof AIMessage ? message.tool_calls : []];
+const messageOf = (message: BaseMessage) => [
+  message.getType(),
+  message.content,
+  message instanceof AIMessage ? message.tool_calls : [],
+];
 
 /** What a program sees of a thread; not the ids, which hold the time and the thread's place in it. */
 function seen({ values, next, tasks, metadata }: StateSnapshot): unknown {
@@ -65,7 +80,8 @@ class Story {
   async history(): Promise<StateSnapshot[]> {
     return this.using(async (saver) => {
       const states: StateSnapshot[] = [];
-      for await (const state of compiled(this.graph, saver, []).getStateHistory(CONFIG)) states.push(state as StateSnapshot);
+      for await (const state of compiled(this.graph, saver, []).getStateHistory(CONFIG))
+        states.push(state as StateSnapshot);
       this.told.push(states.map(seen));
       return states;
     });
@@ -204,37 +220,45 @@ test("tasks of the functional API that finished do not run again", async () => {
   expect([answer, ran]).toEqual(["yes 2,4", ["work1", "work2"]]);
 });
 
-test.each(["sync", "exit"] as const)("a delta channel is rebuilt from what was written, with durability %s", async (durability) => {
-  const build = (saver: BaseCheckpointSaver) =>
-    new StateGraph<{ log: string[] }>({
-      channels: {
-        log: new DeltaChannel<string[], string[]>((left, writes) => left.concat(...writes), { snapshotFrequency: 3, initialValueFactory: () => [] }),
-      } as never,
-    })
-      .addNode("a", () => ({ log: ["a"] }))
-      .addNode("b", () => ({ log: ["b"] }))
-      .addNode("c", () => ({ log: ["c"] }))
-      .addEdge(START, "a")
-      .addEdge(START, "b")
-      .addEdge(["a", "b"], "c")
-      .compile({ checkpointer: saver });
-  const tell = async (using: Using) => {
-    for (let turn = 0; turn < 5; turn += 1) {
-      await using((saver) => build(saver).invoke({ log: [String(turn)] }, { ...CONFIG, durability }));
-    }
-    return using(async (saver) => ((await build(saver).getState(CONFIG)).values as { log: string[] }).log);
-  };
-  const log = await tell(remote());
-  // Which of the siblings a and b comes first, their ids say, which are made of the time.
-  const sorted = (texts: string[]) => texts.join("").replaceAll("ba", "ab");
-  expect(sorted(log)).toEqual(sorted(await tell(inMemory())));
-  expect(sorted(log)).toBe("0abc1abc2abc3abc4abc");
-});
+test.each(["sync", "exit"] as const)(
+  "a delta channel is rebuilt from what was written, with durability %s",
+  async (durability) => {
+    const build = (saver: BaseCheckpointSaver) =>
+      new StateGraph<{ log: string[] }>({
+        channels: {
+          log: new DeltaChannel<string[], string[]>((left, writes) => left.concat(...writes), {
+            snapshotFrequency: 3,
+            initialValueFactory: () => [],
+          }),
+        } as never,
+      })
+        .addNode("a", () => ({ log: ["a"] }))
+        .addNode("b", () => ({ log: ["b"] }))
+        .addNode("c", () => ({ log: ["c"] }))
+        .addEdge(START, "a")
+        .addEdge(START, "b")
+        .addEdge(["a", "b"], "c")
+        .compile({ checkpointer: saver });
+    const tell = async (using: Using) => {
+      for (let turn = 0; turn < 5; turn += 1) {
+        await using((saver) => build(saver).invoke({ log: [String(turn)] }, { ...CONFIG, durability }));
+      }
+      return using(async (saver) => ((await build(saver).getState(CONFIG)).values as { log: string[] }).log);
+    };
+    const log = await tell(remote());
+    // Which of the siblings a and b comes first, their ids say, which are made of the time.
+    const sorted = (texts: string[]) => texts.join("").replaceAll("ba", "ab");
+    expect(sorted(log)).toEqual(sorted(await tell(inMemory())));
+    expect(sorted(log)).toBe("0abc1abc2abc3abc4abc");
+  },
+);
 
 test("a node that fails leaves what its sibling did, and the next run goes on from there", async () => {
   const ran: string[] = [];
   let fails = true;
-  const State = Annotation.Root({ log: Annotation<string[]>({ reducer: (left, right) => left.concat(right), default: () => [] }) });
+  const State = Annotation.Root({
+    log: Annotation<string[]>({ reducer: (left, right) => left.concat(right), default: () => [] }),
+  });
   const build = (saver: BaseCheckpointSaver) =>
     new StateGraph(State)
       .addNode("good", () => {
@@ -255,5 +279,8 @@ test("a node that fails leaves what its sibling did, and the next run goes on fr
   expect(tasks.find(({ name }) => name === "bad")?.error).toMatchObject({ name: "TypeError", message: "boom" });
   fails = false;
   const { log } = await using((saver) => build(saver).invoke(null, CONFIG));
-  expect([[...log].sort(), ran.sort()]).toEqual([["bad", "good", "hi"], ["bad", "bad", "good"]]);
+  expect([[...log].sort(), ran.sort()]).toEqual([
+    ["bad", "good", "hi"],
+    ["bad", "bad", "good"],
+  ]);
 });

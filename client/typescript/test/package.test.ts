@@ -12,12 +12,17 @@ const HOME = fileURLToPath(new URL("..", import.meta.url));
 const BLOCK = /^```(\w*)\n(.*?)^```$/gms;
 
 test("has what is built, and nothing else", () => {
-  const said = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: HOME, encoding: "utf8" });
+  const said = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
+    cwd: HOME,
+    encoding: "utf8",
+  });
   const [{ files }] = JSON.parse(said) as [{ files: { path: string }[] }];
   const paths = files.map(({ path }) => path);
   expect(paths.filter((path) => !path.startsWith("dist/")).sort()).toEqual(["LICENSE", "README.md", "package.json"]);
   expect(paths.filter((path) => path.startsWith("dist/") && !/\.(?:js|d\.ts)$/.test(path))).toEqual([]);
-  const { exports } = JSON.parse(readFileSync(join(HOME, "package.json"), "utf8")) as { exports: Record<string, unknown> };
+  const { exports } = JSON.parse(readFileSync(join(HOME, "package.json"), "utf8")) as {
+    exports: Record<string, unknown>;
+  };
   const named = JSON.stringify(exports).match(/dist[^"]*/g) ?? [];
   expect(named.length).toBeGreaterThan(4);
   for (const path of named) expect(paths).toContain(path);
@@ -28,7 +33,10 @@ test("has no download addresses in its lock file", () => {
 });
 
 test("has code that is generated from the contract as it is", () => {
-  execFileSync(process.execPath, ["scripts/generate.mjs", "--check"], { cwd: HOME, stdio: ["ignore", "inherit", "pipe"] });
+  execFileSync(process.execPath, ["scripts/generate.mjs", "--check"], {
+    cwd: HOME,
+    stdio: ["ignore", "inherit", "pipe"],
+  });
 });
 
 test("has programs in its README that print what it says", async () => {
@@ -40,15 +48,24 @@ test("has programs in its README that print what it says", async () => {
   mkdirSync(home, { recursive: true });
   onTestFinished(() => rmSync(home, { recursive: true, force: true }));
 
-  const blocks = [...readFileSync(join(HOME, "README.md"), "utf8").matchAll(BLOCK)].map(([, language = "", text = ""]) => [language, text] as const);
+  const blocks = [...readFileSync(join(HOME, "README.md"), "utf8").matchAll(BLOCK)].map(
+    ([, language = "", text = ""]) => [language, text] as const,
+  );
   const printed: string[] = [];
   for (const [place, [language, text]] of blocks.entries()) {
     if (language !== "js") continue;
     const file = join(home, "order.mjs");
     writeFileSync(file, text.replaceAll("127.0.0.1:50051", server.address));
-    const run = (args: string[]) => execFileSync(process.execPath, [file, ...args], { encoding: "utf8", timeout: 60_000 });
+    const run = (args: string[]) =>
+      execFileSync(process.execPath, [file, ...args], { encoding: "utf8", timeout: 60_000 });
     const next = blocks[place + 1] ?? ["", ""];
-    const calls = next[0] === "sh" ? next[1].trim().split("\n").map((line) => line.split(" ").slice(2)) : [[]];
+    const calls =
+      next[0] === "sh"
+        ? next[1]
+            .trim()
+            .split("\n")
+            .map((line) => line.split(" ").slice(2))
+        : [[]];
     const said = next[0] === "sh" ? blocks[place + 2] : next;
     expect(calls.map(run).join("")).toBe(said?.[1]);
     printed.push(said?.[1] ?? "");

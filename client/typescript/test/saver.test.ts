@@ -1,6 +1,13 @@
 /** RemoteSaver: what is stored, what is read of what others stored, and what it refuses. */
 import { create } from "@bufbuild/protobuf";
-import { emptyCheckpoint, MemorySaver, uuid6, type BaseCheckpointSaver, type Checkpoint, type CheckpointMetadata } from "@langchain/langgraph-checkpoint";
+import {
+  emptyCheckpoint,
+  MemorySaver,
+  uuid6,
+  type BaseCheckpointSaver,
+  type Checkpoint,
+  type CheckpointMetadata,
+} from "@langchain/langgraph-checkpoint";
 import { inject } from "vitest";
 
 import { WriteSchema, type CheckpointTuple, type Value } from "../src/client.js";
@@ -22,7 +29,10 @@ const CONFIG = { configurable: { thread_id: "t", checkpoint_ns: "" } };
 /** A checkpoint whose channels all have a version. */
 function checkpointOf(values: Record<string, unknown>): [Checkpoint, Record<string, string>] {
   const versions = Object.fromEntries(Object.keys(values).map((channel) => [channel, nextVersion(undefined)]));
-  return [{ ...emptyCheckpoint(), id: uuid6(0), channel_values: values, channel_versions: versions as never }, versions];
+  return [
+    { ...emptyCheckpoint(), id: uuid6(0), channel_values: values, channel_versions: versions as never },
+    versions,
+  ];
 }
 
 async function put(saver: RemoteSaver, values: Record<string, unknown>, metadata = METADATA, config: object = CONFIG) {
@@ -33,10 +43,15 @@ async function put(saver: RemoteSaver, values: Record<string, unknown>, metadata
 const storedOf = async (saver: RemoteSaver): Promise<CheckpointTuple> =>
   (await saver.client.checkpoints.getCheckpoint({ threadId: "t" })).checkpointTuple as CheckpointTuple;
 
-const textOf = (value: Value | undefined) => (value === undefined ? undefined : [value.encoding, Buffer.from(value.data).toString()]);
+const textOf = (value: Value | undefined) =>
+  value === undefined ? undefined : [value.encoding, Buffer.from(value.data).toString()];
 
 /** Stores a checkpoint as another client would. */
-async function putRaw(saver: RemoteSaver, channelValues: Record<string, { encoding: string; data: Uint8Array }>, json = "{}") {
+async function putRaw(
+  saver: RemoteSaver,
+  channelValues: Record<string, { encoding: string; data: Uint8Array }>,
+  json = "{}",
+) {
   const channelVersions = Object.fromEntries(Object.keys(channelValues).map((channel) => [channel, "1"]));
   const checkpoint = { id: uuid6(0), v: 4, channelValues, channelVersions };
   await saver.client.checkpoints.putCheckpoint({ threadId: "t", put: { checkpoint, metadata: { json } } });
@@ -48,7 +63,13 @@ const portable = (text: string) => ({ encoding: PORTABLE_JSON, data: Buffer.from
 describe("what is stored", () => {
   test("is as LangGraph for Python stores it", async () => {
     const saver = newSaver();
-    const config = await put(saver, { "join:a+b:c": ["a"], "join:d+e:f": [["d"], false], log: ["x"], empty: undefined, none: null });
+    const config = await put(saver, {
+      "join:a+b:c": ["a"],
+      "join:d+e:f": [["d"], false],
+      log: ["x"],
+      empty: undefined,
+      none: null,
+    });
     await saver.putWrites(
       config,
       [
@@ -61,7 +82,9 @@ describe("what is stored", () => {
       "task",
     );
     const { checkpoint, pendingWrites, metadata } = await storedOf(saver);
-    const values = Object.fromEntries(Object.entries(checkpoint?.channelValues ?? {}).map(([name, value]) => [name, textOf(value)]));
+    const values = Object.fromEntries(
+      Object.entries(checkpoint?.channelValues ?? {}).map(([name, value]) => [name, textOf(value)]),
+    );
     expect(values).toEqual({
       "join:a+b:c": [PORTABLE_JSON, '{"$":"set","v":["a"]}'],
       "join:d+e:f": [PORTABLE_JSON, '[{"$":"set","v":["d"]},false]'],
@@ -70,14 +93,23 @@ describe("what is stored", () => {
     });
     expect(pendingWrites.map(({ write }) => [write?.idx, write?.channel, textOf(write?.value)?.[1]])).toEqual([
       [-4, "__resume__", '["answer"]'],
-      [-3, "__interrupt__", '[{"$":"interrupt","v":{"value":"first?","id":"1"}},{"$":"interrupt","v":{"value":"second?","id":"2"}}]'],
+      [
+        -3,
+        "__interrupt__",
+        '[{"$":"interrupt","v":{"value":"first?","id":"1"}},{"$":"interrupt","v":{"value":"second?","id":"2"}}]',
+      ],
       [0, "log", '["y"]'],
       [4, "log", '["z"]'],
     ]);
     expect([metadata?.json, metadata?.native]).toEqual([JSON.stringify(METADATA), undefined]);
 
     const found = await saver.getTuple(config);
-    expect(found?.checkpoint.channel_values).toEqual({ "join:a+b:c": ["a"], "join:d+e:f": [["d"], false], log: ["x"], none: null });
+    expect(found?.checkpoint.channel_values).toEqual({
+      "join:a+b:c": ["a"],
+      "join:d+e:f": [["d"], false],
+      log: ["x"],
+      none: null,
+    });
     expect(found?.pendingWrites).toEqual([
       ["task", "__resume__", ["answer"]],
       ["task", "__interrupt__", { id: "1", value: "first?" }],
@@ -98,16 +130,31 @@ describe("what is stored", () => {
 
   test("has numbers as versions where another saver made them", async () => {
     const saver = newSaver();
-    const checkpoint = { ...emptyCheckpoint(), channel_values: { a: 1 }, channel_versions: { a: 3, b: "#x" as never }, versions_seen: { n: { a: 1.5 } } };
+    const checkpoint = {
+      ...emptyCheckpoint(),
+      channel_values: { a: 1 },
+      channel_versions: { a: 3, b: "#x" as never },
+      versions_seen: { n: { a: 1.5 } },
+    };
     const config = await saver.put(CONFIG, checkpoint, METADATA, { a: 3 });
     expect((await storedOf(saver)).checkpoint?.channelVersions).toEqual({ a: "#3", b: "##x" });
     const found = await saver.getTuple(config);
-    expect([found?.checkpoint.channel_versions, found?.checkpoint.versions_seen]).toEqual([checkpoint.channel_versions, checkpoint.versions_seen]);
+    expect([found?.checkpoint.channel_versions, found?.checkpoint.versions_seen]).toEqual([
+      checkpoint.channel_versions,
+      checkpoint.versions_seen,
+    ]);
   });
 
   test("keeps metadata that JSON can't hold, and lets others see what it can", async () => {
     const saver = newSaver();
-    const metadata = { ...METADATA, when: new Date(0), count: 5n, nul: "a\0b", half: "\ud800", fine: { deep: [1, true, null] } };
+    const metadata = {
+      ...METADATA,
+      when: new Date(0),
+      count: 5n,
+      nul: "a\0b",
+      half: "\ud800",
+      fine: { deep: [1, true, null] },
+    };
     const config = await put(saver, {}, metadata);
     const { json = "" } = (await storedOf(saver)).metadata ?? {};
     expect(JSON.parse(json)).toEqual({ ...METADATA, nul: "ab", half: "\ufffd", fine: metadata.fine });
@@ -132,18 +179,33 @@ describe("what is stored", () => {
     const config = await put(saver, {});
     const failure = { message: "boom", name: "TypeError" };
     await saver.putWrites(config, [["__error__", failure]], "task");
-    expect(textOf((await storedOf(saver)).pendingWrites[0]?.write?.value)?.[1]).toBe('{"$":"error","v":{"name":"TypeError","message":"boom"}}');
+    expect(textOf((await storedOf(saver)).pendingWrites[0]?.write?.value)?.[1]).toBe(
+      '{"$":"error","v":{"name":"TypeError","message":"boom"}}',
+    );
     expect((await saver.getTuple(config))?.pendingWrites).toEqual([["task", "__error__", failure]]);
   });
 
   test("under names that every object has is found again", async () => {
     const saver = newSaver();
     const config = await put(saver, { constructor: 1, toString: [2] });
-    await saver.putWrites(config, [["toString", 3], ["constructor", 4]], "valueOf");
+    await saver.putWrites(
+      config,
+      [
+        ["toString", 3],
+        ["constructor", 4],
+      ],
+      "valueOf",
+    );
     const found = await saver.getTuple(config);
     expect(found?.checkpoint.channel_values).toEqual({ constructor: 1, toString: [2] });
-    expect(found?.pendingWrites).toEqual([["valueOf", "toString", 3], ["valueOf", "constructor", 4]]);
-    const { constructor: history, hasOwnProperty: none } = await saver.getDeltaChannelHistory({ config, channels: ["constructor", "hasOwnProperty"] });
+    expect(found?.pendingWrites).toEqual([
+      ["valueOf", "toString", 3],
+      ["valueOf", "constructor", 4],
+    ]);
+    const { constructor: history, hasOwnProperty: none } = await saver.getDeltaChannelHistory({
+      config,
+      channels: ["constructor", "hasOwnProperty"],
+    });
     expect([history, none]).toEqual([{ writes: [] }, { writes: [] }]);
   });
 
@@ -176,8 +238,13 @@ describe("what others stored", () => {
   test("with a tag that is not known here is carried along unchanged, wherever it is", async () => {
     const saver = newSaver();
     const opaque = '{"$":"opaque","lang":"python","enc":"msgpack","type":"shop:Order","v":"kwECAw==","view":{"id":7}}';
-    const config = await putRaw(saver, { state: portable(`{"order":${opaque},"later":[{"$":"from-2030","v":[1.0]}],"n":1}`) });
-    const { order, later } = (await saver.getTuple(config))?.checkpoint.channel_values["state"] as { order: Tagged; later: Tagged[] };
+    const config = await putRaw(saver, {
+      state: portable(`{"order":${opaque},"later":[{"$":"from-2030","v":[1.0]}],"n":1}`),
+    });
+    const { order, later } = (await saver.getTuple(config))?.checkpoint.channel_values["state"] as {
+      order: Tagged;
+      later: Tagged[];
+    };
     expect([order, later[0]]).toEqual([expect.any(Tagged), expect.any(Tagged)]);
     expect(order.view).toEqual({ id: 7 });
     await put(saver, { state: { order, later, n: 2 } });
@@ -188,7 +255,10 @@ describe("what others stored", () => {
 
   test("as metadata in an encoding that is not read here is what its JSON says", async () => {
     const saver = newSaver();
-    const metadata = { json: '{"source":"loop","step":3}', native: { encoding: "msgpack", data: new Uint8Array([0x80]) } };
+    const metadata = {
+      json: '{"source":"loop","step":3}',
+      native: { encoding: "msgpack", data: new Uint8Array([0x80]) },
+    };
     await saver.client.checkpoints.putCheckpoint({ threadId: "t", put: { checkpoint: { id: "1" }, metadata } });
     expect((await saver.getTuple(CONFIG))?.metadata).toEqual({ source: "loop", step: 3 });
   });
@@ -210,7 +280,8 @@ describe("what others stored", () => {
 
   test("and looks like LangChain's constructors is plain data", async () => {
     const saver = newSaver();
-    const text = '{"lc":1,"type":"constructor","id":["langchain_core","messages","HumanMessage"],"kwargs":{"content":"x"}}';
+    const text =
+      '{"lc":1,"type":"constructor","id":["langchain_core","messages","HumanMessage"],"kwargs":{"content":"x"}}';
     const config = await putRaw(saver, { data: portable(text) });
     expect((await saver.getTuple(config))?.checkpoint.channel_values["data"]).toEqual(JSON.parse(text));
   });
@@ -218,10 +289,18 @@ describe("what others stored", () => {
   test("under names that mean something to JavaScript changes no object", async () => {
     const saver = newSaver();
     const text = '{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}}}';
-    const config = await putRaw(saver, { __proto__x: portable("1"), ["__proto__"]: portable(text), data: portable(text) }, text);
+    const config = await putRaw(
+      saver,
+      { __proto__x: portable("1"), ["__proto__"]: portable(text), data: portable(text) },
+      text,
+    );
     await saver.client.checkpoints.putWrites({
       threadId: "t",
-      put: { checkpointId: config.configurable.checkpoint_id, taskId: "__proto__", writes: [create(WriteSchema, { channel: "__proto__", value: portable(text) as never })] },
+      put: {
+        checkpointId: config.configurable.checkpoint_id,
+        taskId: "__proto__",
+        writes: [create(WriteSchema, { channel: "__proto__", value: portable(text) as never })],
+      },
     });
     const found = await saver.getTuple(config);
     const data = found?.checkpoint.channel_values["data"] as Record<string, unknown>;
@@ -244,7 +323,12 @@ describe("what is refused", () => {
     ["a date that is none", new Date(Number.NaN)],
   ])("%s, by the channel's name, and nothing is stored", async (_, value) => {
     const saver = newSaver();
-    for (const refused of [await errorOf(put(saver, { bad: value })), await errorOf(saver.putWrites({ configurable: { ...CONFIG.configurable, checkpoint_id: "1" } }, [["bad", value]], "task"))]) {
+    for (const refused of [
+      await errorOf(put(saver, { bad: value })),
+      await errorOf(
+        saver.putWrites({ configurable: { ...CONFIG.configurable, checkpoint_id: "1" } }, [["bad", value]], "task"),
+      ),
+    ]) {
       expect(refused).toBeInstanceOf(InvalidRequest);
       expect((refused as InvalidRequest).message).toContain('channel "bad" can\'t be stored');
     }
@@ -255,10 +339,16 @@ describe("what is refused", () => {
     const saver = newSaver();
     const [checkpoint] = checkpointOf({});
     for (const config of [{}, { configurable: {} }, { configurable: { thread_id: "" } }]) {
-      expect(await errorOf(saver.put(config, checkpoint, METADATA, {}))).toMatchObject({ name: "InvalidRequest", metadata: { field: "thread_id" } });
+      expect(await errorOf(saver.put(config, checkpoint, METADATA, {}))).toMatchObject({
+        name: "InvalidRequest",
+        metadata: { field: "thread_id" },
+      });
       expect(await saver.getTuple(config)).toBeUndefined();
     }
-    expect(await errorOf(saver.putWrites(CONFIG, [], "task"))).toMatchObject({ name: "InvalidRequest", metadata: { field: "checkpoint_id" } });
+    expect(await errorOf(saver.putWrites(CONFIG, [], "task"))).toMatchObject({
+      name: "InvalidRequest",
+      metadata: { field: "checkpoint_id" },
+    });
   });
 
   test.each([
@@ -267,11 +357,16 @@ describe("what is refused", () => {
     ["filter", { filter: { count: 5n } }],
     ["filter", { filter: { count: Number.NaN } }],
   ])("a list's %s that is none: %o", async (field, options) => {
-    expect(await errorOf(newSaver().list(CONFIG, options).next())).toMatchObject({ name: "InvalidRequest", metadata: { field } });
+    expect(await errorOf(newSaver().list(CONFIG, options).next())).toMatchObject({
+      name: "InvalidRequest",
+      metadata: { field },
+    });
   });
 
   test("an id that is too long, by the server", async () => {
-    expect(await errorOf(put(newSaver(), {}, METADATA, { configurable: { thread_id: "x".repeat(300) } }))).toMatchObject({ name: "InvalidRequest", metadata: { field: "thread_id" } });
+    expect(
+      await errorOf(put(newSaver(), {}, METADATA, { configurable: { thread_id: "x".repeat(300) } })),
+    ).toMatchObject({ name: "InvalidRequest", metadata: { field: "thread_id" } });
   });
 
   test("everything, once it has ended", async () => {
@@ -286,7 +381,8 @@ describe("a list", () => {
   test("is filtered by metadata, a key that is absent among it, and goes on before a checkpoint", async () => {
     const saver = newSaver();
     const configs = [];
-    for (const step of [0, 1, 2]) configs.push(await put(saver, {}, { ...METADATA, step, ...(step === 1 ? { run: "a" } : {}) }));
+    for (const step of [0, 1, 2])
+      configs.push(await put(saver, {}, { ...METADATA, step, ...(step === 1 ? { run: "a" } : {}) }));
     const steps = async (options: object) => {
       const found: unknown[] = [];
       for await (const { metadata } of saver.list(CONFIG, options)) found.push(metadata?.step);
@@ -302,11 +398,16 @@ describe("a list", () => {
 
   test("of all threads can be of one namespace", async () => {
     const saver = newSaver();
-    for (const [thread, ns] of [["t", ""], ["t", "sub"], ["u", "sub"]]) {
+    for (const [thread, ns] of [
+      ["t", ""],
+      ["t", "sub"],
+      ["u", "sub"],
+    ]) {
       await put(saver, {}, METADATA, { configurable: { thread_id: thread, checkpoint_ns: ns } });
     }
     const found: unknown[] = [];
-    for await (const { config } of saver.list({ configurable: { checkpoint_ns: "sub" } }, { limit: 5 })) found.push(config.configurable?.["thread_id"]);
+    for await (const { config } of saver.list({ configurable: { checkpoint_ns: "sub" } }, { limit: 5 }))
+      found.push(config.configurable?.["thread_id"]);
     expect(found.sort()).toEqual(["t", "u"]);
     for await (const _ of saver.list({ configurable: { checkpoint_ns: "sub" } }, { limit: 1 })) found.push("one");
     expect(found).toHaveLength(3);

@@ -47,11 +47,14 @@ test.each(free)("$name: not rounded", (vector) => {
 /** JSON with the order of its members, and whether its numbers are whole. */
 function exactly(text: string): unknown {
   const numbers: string[] = [];
-  const rest = text.replace(/"(?:[^"\\]|\\.)*"|-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?/gs, (token, fraction, exponent) => {
-    if (token.startsWith('"')) return token;
-    numbers.push(fraction === undefined && exponent === undefined ? `${token} whole` : String(Number(token)));
-    return String(numbers.length - 1);
-  });
+  const rest = text.replace(
+    /"(?:[^"\\]|\\.)*"|-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?/gs,
+    (token, fraction, exponent) => {
+      if (token.startsWith('"')) return token;
+      numbers.push(fraction === undefined && exponent === undefined ? `${token} whole` : String(Number(token)));
+      return String(numbers.length - 1);
+    },
+  );
   const ordered = (value: unknown): unknown => {
     if (typeof value === "number") return numbers[value];
     if (Array.isArray(value)) return value.map(ordered);

@@ -31,7 +31,8 @@ export function storedValue(channel: string, value: unknown): unknown {
 export function ownValue(channel: string, value: unknown): unknown {
   if (!channel.startsWith(JOIN)) return value;
   if (value instanceof Set) return [...(value as Set<unknown>)];
-  if (Array.isArray(value) && value[0] instanceof Set) return [[...(value[0] as Set<unknown>)], ...(value.slice(1) as unknown[])];
+  if (Array.isArray(value) && value[0] instanceof Set)
+    return [[...(value[0] as Set<unknown>)], ...(value.slice(1) as unknown[])];
   return value;
 }
 

@@ -31,11 +31,19 @@ const FIELDS = new Set(["id", "v", "ts", "channel_values", "channel_versions", "
  *
  * Throws InvalidRequest, naming the field or the channel, for what can't be sent.
  */
-export async function writeCheckpoint(checkpoint: Checkpoint, newVersions: ChannelVersions, serde: Serializer): Promise<Message> {
+export async function writeCheckpoint(
+  checkpoint: Checkpoint,
+  newVersions: ChannelVersions,
+  serde: Serializer,
+): Promise<Message> {
   const values = checkpoint.channel_values ?? {};
   const versions = checkpoint.channel_versions ?? {};
-  const changed = Object.keys(newVersions ?? {}).filter((name) => Object.hasOwn(versions, name) && Object.hasOwn(values, name));
-  const stored = Object.fromEntries(changed.map((name) => [name, values[name]]).filter(([, value]) => value !== undefined));
+  const changed = Object.keys(newVersions ?? {}).filter(
+    (name) => Object.hasOwn(versions, name) && Object.hasOwn(values, name),
+  );
+  const stored = Object.fromEntries(
+    changed.map((name) => [name, values[name]]).filter(([, value]) => value !== undefined),
+  );
   const { updated_channels: updated } = checkpoint as { updated_channels?: unknown };
   const names = Array.isArray(updated) ? (updated as string[]) : undefined;
   const others = Object.entries(checkpoint).filter(([key, value]) => !FIELDS.has(key) && value !== undefined);
@@ -74,7 +82,11 @@ function written(field: string, versions: ChannelVersions): Record<string, strin
 export async function writeWrites(writes: readonly PendingWrite[], serde: Serializer): Promise<Write[]> {
   return Promise.all(
     storedWrites(writes).map(async ({ idx, channel, value }) =>
-      create(WriteSchema, { idx, channel, value: await dump(serde, value, `the write to channel ${JSON.stringify(channel)}`) }),
+      create(WriteSchema, {
+        idx,
+        channel,
+        value: await dump(serde, value, `the write to channel ${JSON.stringify(channel)}`),
+      }),
     ),
   );
 }
@@ -95,7 +107,9 @@ async function readCheckpoint(message: Message, serde: Serializer): Promise<Chec
     v,
     id,
     ts,
-    channel_values: await mapped(message.channelValues, async (value, name) => ownValue(name, await load(serde, value, name))),
+    channel_values: await mapped(message.channelValues, async (value, name) =>
+      ownValue(name, await load(serde, value, name)),
+    ),
     channel_versions: decodeVersions(message.channelVersions),
     versions_seen: Object.fromEntries(
       Object.entries(message.versionsSeen).map(([node, seen]) => [node, decodeVersions(seen.versions)]),
@@ -122,7 +136,11 @@ export function pendingWrites(stored: readonly StoredWrite[]): [taskId: string, 
 }
 
 /** LangGraph.js's history of a channel; undefined stands for one without. */
-export async function readHistory(message: ChannelHistory | undefined, channel: string, serde: Serializer): Promise<DeltaChannelHistory> {
+export async function readHistory(
+  message: ChannelHistory | undefined,
+  channel: string,
+  serde: Serializer,
+): Promise<DeltaChannelHistory> {
   if (message === undefined) return { writes: [] };
   const writes = pendingWrites(await readWrites(message.writes, serde));
   return { writes, ...(message.seed === undefined ? {} : { seed: await load(serde, message.seed, channel) }) };

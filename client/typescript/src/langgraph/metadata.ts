@@ -70,7 +70,9 @@ function fitsJson(value: unknown, depth = 0): boolean {
       if (depth >= DEEPEST) return false;
       if (Array.isArray(value)) return value.every((item) => fitsJson(item, depth + 1));
       if (!isPlain(value) || "toJSON" in value) return false;
-      return Object.entries(value).every(([key, part]) => !NO_TEXT.test(key) && (part === undefined || fitsJson(part, depth + 1)));
+      return Object.entries(value).every(
+        ([key, part]) => !NO_TEXT.test(key) && (part === undefined || fitsJson(part, depth + 1)),
+      );
     }
     default:
       return false;

@@ -57,7 +57,10 @@ export class RemoteSaver extends BaseCheckpointSaver {
    *
    * @param target where the server is: `HOST:PORT`
    */
-  constructor(target: string = DEFAULT_TARGET, { serde = new PortableSerializer(), ...options }: RemoteSaverOptions = {}) {
+  constructor(
+    target: string = DEFAULT_TARGET,
+    { serde = new PortableSerializer(), ...options }: RemoteSaverOptions = {},
+  ) {
     super(serde);
     this.client = new Client(target, options);
     this.bridge = new Bridge(async (place) => {
@@ -114,7 +117,9 @@ export class RemoteSaver extends BaseCheckpointSaver {
       checkpointId: checkpointIdOf(config),
       beforeCheckpointId: checkpointIdOf(before),
       metadataFilter: filterJson(filter),
-      ...(place === undefined || checkpointNs === undefined ? {} : { checkpointNs: (await this.bridge.settled(place)).checkpointNs }),
+      ...(place === undefined || checkpointNs === undefined
+        ? {}
+        : { checkpointNs: (await this.bridge.settled(place)).checkpointNs }),
       ...(most === undefined || picks ? {} : { limit: most }),
     });
     if (most === 0n) return;
@@ -168,7 +173,12 @@ export class RemoteSaver extends BaseCheckpointSaver {
     }
     this.bridge.check(place, taskId);
     const { threadId, checkpointNs, checkpointId } = this.bridge.stored(place);
-    const put = { checkpointNs, checkpointId: checkpointId ?? "", taskId, writes: await writeWrites(writes, this.serde) };
+    const put = {
+      checkpointNs,
+      checkpointId: checkpointId ?? "",
+      taskId,
+      writes: await writeWrites(writes, this.serde),
+    };
     await this.client.checkpoints.putWrites({ threadId, put });
   }
 
@@ -191,9 +201,14 @@ export class RemoteSaver extends BaseCheckpointSaver {
   }): Promise<Record<string, DeltaChannelHistory>> {
     const place = placeOf(config);
     const stored = place && this.bridge.stored(place);
-    const found = stored && channels.length > 0 ? await orNothing(this.client.checkpoints.getChannelHistory({ ...stored, channels })) : undefined;
+    const found =
+      stored && channels.length > 0
+        ? await orNothing(this.client.checkpoints.getChannelHistory({ ...stored, channels }))
+        : undefined;
     const histories = new Map(Object.entries(found?.histories ?? {}));
-    const read = channels.map(async (channel) => [channel, await readHistory(histories.get(channel), channel, this.serde)] as const);
+    const read = channels.map(
+      async (channel) => [channel, await readHistory(histories.get(channel), channel, this.serde)] as const,
+    );
     return Object.fromEntries(await Promise.all(read));
   }
 
@@ -214,7 +229,8 @@ export class RemoteSaver extends BaseCheckpointSaver {
     const { checkpoint, metadata } = found;
     const place = { threadId, checkpointNs, checkpointId: checkpoint.id };
     const parent = parentCheckpointId === "" ? undefined : { ...place, checkpointId: parentCheckpointId };
-    if (checkpoint.v < 4 && parent !== undefined) await this.addSends(found, { ...parent, checkpointNs: message.checkpointNs });
+    if (checkpoint.v < 4 && parent !== undefined)
+      await this.addSends(found, { ...parent, checkpointNs: message.checkpointNs });
     return {
       config: configOf(place),
       checkpoint,
@@ -246,5 +262,8 @@ async function orNothing<Answer>(answer: Promise<Answer>): Promise<Answer | unde
 
 function limitOf(limit: number): bigint {
   if (Number.isSafeInteger(limit) && limit >= 0) return BigInt(limit);
-  throw new InvalidRequest(`limit is ${limit}; give it a whole number, 0 or more`, { reason: "INVALID_FIELD", metadata: { field: "limit" } });
+  throw new InvalidRequest(`limit is ${limit}; give it a whole number, 0 or more`, {
+    reason: "INVALID_FIELD",
+    metadata: { field: "limit" },
+  });
 }

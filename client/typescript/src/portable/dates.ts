@@ -1,7 +1,6 @@
 /** Points in time: RFC 3339 text on one side, a `Date`, which knows milliseconds only, on the other. */
 
-const TEXT =
-  /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?(?:Z|([+-])(\d\d):(\d\d)(?::(\d\d))?)$/;
+const TEXT = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?(?:Z|([+-])(\d\d):(\d\d)(?::(\d\d))?)$/;
 
 // What a Date was read from, and the time that it had then: it is written again so, unless somebody changed it.
 const texts = new WeakMap<Date, { text: string; time: number }>();
@@ -12,7 +11,12 @@ export function readDate(text: string): Date | undefined {
   if (parts === null) return undefined;
   const number = (index: number) => Number(parts[index] ?? "0");
   const [year, month, day, hour, minute, second] = [1, 2, 3, 4, 5, 6].map(number) as [
-    number, number, number, number, number, number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
   ];
   const [offsetHours, offsetMinutes, offsetSeconds] = [9, 10, 11].map(number) as [number, number, number];
   if (year < 1 || hour > 23 || minute > 59 || second > 59) return undefined;
@@ -34,7 +38,9 @@ export function writeDate(date: Date): string {
   if (known !== undefined && known.time === time) return known.text;
   const year = date.getUTCFullYear();
   if (Number.isNaN(time) || year < 1 || year > 9999) {
-    throw new TypeError(`a Date of ${Number.isNaN(time) ? "no time" : `the year ${year}`} can't be stored; years are 1 to 9999`);
+    throw new TypeError(
+      `a Date of ${Number.isNaN(time) ? "no time" : `the year ${year}`} can't be stored; years are 1 to 9999`,
+    );
   }
   return date.toISOString();
 }

@@ -170,8 +170,13 @@ function send(members: Members): unknown {
 }
 
 function readTimeout(said: Members): SendTimeout | undefined {
-  const [run, idle, refreshOn] = [said["run_ms"] ?? undefined, said["idle_ms"] ?? undefined, said["refresh_on"] ?? "auto"];
-  const isTime = (time: unknown): time is number | undefined => time === undefined || (typeof time === "number" && time > 0);
+  const [run, idle, refreshOn] = [
+    said["run_ms"] ?? undefined,
+    said["idle_ms"] ?? undefined,
+    said["refresh_on"] ?? "auto",
+  ];
+  const isTime = (time: unknown): time is number | undefined =>
+    time === undefined || (typeof time === "number" && time > 0);
   if (!hasOnly(said, OF_TIMEOUT) || !isTime(run) || !isTime(idle) || (run ?? idle) === undefined) return undefined;
   if (refreshOn !== "auto" && refreshOn !== "heartbeat") return undefined;
   return { runTimeout: run, idleTimeout: idle, refreshOn };

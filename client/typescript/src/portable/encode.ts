@@ -36,7 +36,9 @@ class Encoder {
 
   /** The JSON, with the texts of what is written as it came. */
   fillIn(text: string): string {
-    return this.texts.length === 0 ? text : text.replace(PLACES, (_, index: string) => this.texts[Number(index)] as string);
+    return this.texts.length === 0
+      ? text
+      : text.replace(PLACES, (_, index: string) => this.texts[Number(index)] as string);
   }
 
   /** The tree of a value that is in this many arrays and objects. */
@@ -68,7 +70,8 @@ class Encoder {
     if (value instanceof Map) return this.content("map", Array.from(value as Map<unknown, unknown>), depth);
     if (value instanceof Set) return this.content("set", Array.from(value as Set<unknown>), depth);
     if (value instanceof Error) return this.content("error", writeError(value), depth);
-    if (value instanceof RegExp) return { ...this.content("regex", { source: value.source, flags: value.flags }, depth), lang: "js" };
+    if (value instanceof RegExp)
+      return { ...this.content("regex", { source: value.source, flags: value.flags }, depth), lang: "js" };
     if (value instanceof Tagged) return this.asItCame(value, depth);
     if (value instanceof Document) return this.content("doc", document(value), depth);
     if (value instanceof Interrupt) return this.content("interrupt", interrupt(value), depth);
@@ -87,7 +90,8 @@ class Encoder {
       case "Overwrite":
         return this.content("overwrite", (value as Overwrite).__overwrite__, depth);
     }
-    if (value instanceof String || value instanceof Number || value instanceof Boolean) return this.json(value.valueOf(), depth);
+    if (value instanceof String || value instanceof Number || value instanceof Boolean)
+      return this.json(value.valueOf(), depth);
     const inJson = (value as { toJSON?: unknown }).toJSON;
     if (typeof inJson === "function") {
       const made: unknown = inJson.call(value, "");
@@ -97,7 +101,9 @@ class Encoder {
         : this.json(made, depth);
     }
     if (isWithoutMembers(value)) {
-      throw new TypeError(`an object of the class ${className(value)} can't be stored; store what is in it, as plain data`);
+      throw new TypeError(
+        `an object of the class ${className(value)} can't be stored; store what is in it, as plain data`,
+      );
     }
     return this.plain(value as Members, depth);
   }
@@ -158,7 +164,8 @@ function isWritten(value: number): boolean {
 
 function digits(value: bigint): string {
   const text = value.toString();
-  if (text.length > MAX_DIGITS) throw new TypeError(`a whole number of ${text.length} digits can't be stored; ${MAX_DIGITS} are the most`);
+  if (text.length > MAX_DIGITS)
+    throw new TypeError(`a whole number of ${text.length} digits can't be stored; ${MAX_DIGITS} are the most`);
   return text;
 }
 
@@ -205,7 +212,11 @@ interface SendLike {
 }
 
 function send({ node, args, timeout }: SendLike): Members {
-  return { node, args: args === undefined ? null : args, ...(timeout === undefined ? {} : { timeout: writeTimeout(timeout) }) };
+  return {
+    node,
+    args: args === undefined ? null : args,
+    ...(timeout === undefined ? {} : { timeout: writeTimeout(timeout) }),
+  };
 }
 
 function writeTimeout({ runTimeout, idleTimeout, refreshOn }: SendTimeout): Members {
@@ -213,7 +224,11 @@ function writeTimeout({ runTimeout, idleTimeout, refreshOn }: SendTimeout): Memb
 }
 
 function interrupt({ id, value, response_schema }: Interrupt): Members {
-  return { value: value === undefined ? null : value, id, ...(response_schema === undefined ? {} : { response_schema }) };
+  return {
+    value: value === undefined ? null : value,
+    id,
+    ...(response_schema === undefined ? {} : { response_schema }),
+  };
 }
 
 interface CommandLike {
@@ -225,7 +240,12 @@ interface CommandLike {
 
 function command({ graph, update, resume, goto }: CommandLike): Members {
   const nothing = Array.isArray(goto) && goto.length === 0;
-  return { graph: graph ?? undefined, update: update ?? undefined, resume: resume ?? undefined, goto: nothing ? undefined : (goto ?? undefined) };
+  return {
+    graph: graph ?? undefined,
+    update: update ?? undefined,
+    resume: resume ?? undefined,
+    goto: nothing ? undefined : (goto ?? undefined),
+  };
 }
 
 /** An encoding that this client does not read, in the middle of a value: only its writer can revive it. */

@@ -10,7 +10,8 @@ const DEFAULTS: Members = { status: "success", example: false };
 /** The members of a message, with values that are not encoded yet. Throws TypeError for a type that is not known. */
 export function writeMessage(message: BaseMessage): Members {
   const type = TYPES.get(message.getType());
-  if (type === undefined) throw new TypeError(`a message of the type ${JSON.stringify(message.getType())} can't be stored`);
+  if (type === undefined)
+    throw new TypeError(`a message of the type ${JSON.stringify(message.getType())} can't be stored`);
   const chunk = BaseMessageChunk.isInstance(message);
   const written: Members = { type, content: type === "remove" ? "" : (message.content ?? "") };
   const fields = message as unknown as Members;
@@ -20,7 +21,8 @@ export function writeMessage(message: BaseMessage): Members {
     if (member.chunksOnly !== undefined && !chunk) continue;
     const value = key in message ? fields[key] : given[key];
     if (key === NEEDED[type]) written[key] = value ?? "";
-    else if (!isLeftOut(value, member.kind) && value !== DEFAULTS[key]) written[key] = key === "tool_calls" ? calls(value) : value;
+    else if (!isLeftOut(value, member.kind) && value !== DEFAULTS[key])
+      written[key] = key === "tool_calls" ? calls(value) : value;
   }
   if (chunk) written["chunk"] = true;
   const extra = extraOf(given, fields, type === "tool");
@@ -51,7 +53,8 @@ function extraOf(given: Members, fields: Members, isTool: boolean): Members {
   for (const key of Object.keys(given)) {
     if (MEMBERS.has(key) || BESIDE.has(key) || key === "contentBlocks" || key.startsWith("lc_")) continue;
     const value = given[key];
-    if (value !== undefined && value !== null && typeof value !== "function" && typeof value !== "symbol") put(extra, key, value);
+    if (value !== undefined && value !== null && typeof value !== "function" && typeof value !== "symbol")
+      put(extra, key, value);
   }
   const metadata = isTool ? fields["metadata"] : undefined;
   if (isPlain(metadata) && Object.keys(metadata).length > 0) extra["metadata"] = metadata;

@@ -110,7 +110,10 @@ function chat(ran) {
     .addNode("agent", agent)
     .addNode("tools", tools)
     .addEdge(START, "agent")
-    .addConditionalEdges("agent", ({ messages }) => (messages.at(-1).tool_calls?.length ? "tools" : END), ["tools", END])
+    .addConditionalEdges("agent", ({ messages }) => (messages.at(-1).tool_calls?.length ? "tools" : END), [
+      "tools",
+      END,
+    ])
     .addEdge("tools", "agent");
 }
 

@@ -80,7 +80,9 @@ function ofMessage(message: BaseMessage): Notation {
   const extra = Object.keys(given).filter((key) => !OWN.has(key));
   if (extra.length > 0) members["extra"] = Object.fromEntries(extra.map((key) => [key, given[key]]));
   if (type === "remove") members["content"] = "";
-  const names = Object.keys(members).filter((key) => !isLeftOut(key, members[key])).sort();
+  const names = Object.keys(members)
+    .filter((key) => !isLeftOut(key, members[key]))
+    .sort();
   const chunk = BaseMessageChunk.isInstance(message) ? "Chunk" : "";
   return ["message", type + chunk, names.map((key) => [key, notation(members[key])])];
 }
@@ -91,7 +93,10 @@ function isLeftOut(key: string, value: unknown): boolean {
 }
 
 function named(members: Record<string, unknown>): unknown[] {
-  return Object.keys(members).filter((key) => !isNothing(members[key])).sort().map((key) => [key, notation(members[key])]);
+  return Object.keys(members)
+    .filter((key) => !isNothing(members[key]))
+    .sort()
+    .map((key) => [key, notation(members[key])]);
 }
 
 function isNothing(value: unknown): boolean {

@@ -34,10 +34,14 @@ export class Server {
     const data = mkdtempSync(join(tmpdir(), "checkpointd-test-"));
     // Nothing of this environment may configure the server, or name a database.
     const mine = Object.entries(process.env).filter(([name]) => !/^(CHECKPOINTD|PG)/.test(name));
-    const started = spawn(program, [...rest, "serve", "--listen", listen, "--data-dir", data, "--log-level", "error", ...options], {
-      stdio: ["ignore", "pipe", "inherit"],
-      env: Object.fromEntries(mine),
-    });
+    const started = spawn(
+      program,
+      [...rest, "serve", "--listen", listen, "--data-dir", data, "--log-level", "error", ...options],
+      {
+        stdio: ["ignore", "pipe", "inherit"],
+        env: Object.fromEntries(mine),
+      },
+    );
     const failed = once(started, "exit").then(([code]) => {
       throw new Error(`${command} serve ended with code ${String(code)} before it was ready`);
     });

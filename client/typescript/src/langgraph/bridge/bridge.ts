@@ -102,7 +102,9 @@ export class Bridge {
 
   /** By path, the tasks of a checkpoint that Python has stored writes of. They are remembered. */
   #workedOn(place: Place, found: Stored): Map<string, Task> {
-    const ids = new Map(found.writes.filter(({ taskPath }) => taskPath !== "").map((one) => [one.taskPath, one.taskId]));
+    const ids = new Map(
+      found.writes.filter(({ taskPath }) => taskPath !== "").map((one) => [one.taskPath, one.taskId]),
+    );
     const tasks = this.#tasks(place, found).filter(({ path }) => ids.has(path));
     for (const task of tasks)
       this.#aliases.remember(place.threadId, ownNs(place, task), `${task.name}:${ids.get(task.path) as string}`);

@@ -57,7 +57,8 @@ function rank(checkpoint: Checkpoint, node: string, channel: string): number {
 
 /** Whether all that a join waits for have arrived. */
 function complete(channel: string, value: unknown): boolean {
-  const [names, finished] = Array.isArray(value) && Array.isArray(value[0]) ? (value as [unknown[], boolean]) : [value, true];
+  const [names, finished] =
+    Array.isArray(value) && Array.isArray(value[0]) ? (value as [unknown[], boolean]) : [value, true];
   const awaited = channel.slice(JOIN.length, channel.lastIndexOf(":")).split("+");
   return finished && Array.isArray(names) && awaited.every((name) => names.includes(name));
 }

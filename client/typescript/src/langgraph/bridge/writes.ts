@@ -41,7 +41,8 @@ export async function given(
     const write = { ...stored };
     if (task !== undefined) {
       write.taskId = task.jsIds[0] as string;
-      if (stored.channel === INTERRUPT) write.value = await renameAll(stored.value, (id) => renamed(id, task, stored.taskId));
+      if (stored.channel === INTERRUPT)
+        write.value = await renameAll(stored.value, (id) => renamed(id, task, stored.taskId));
     } else if (stored.taskPath !== "" && stored.channel === RESUME) {
       throw new UnknownTask(
         `an answer is stored for task ${stored.taskId}, which LangGraph for Python began and which none of the tasks of ` +
