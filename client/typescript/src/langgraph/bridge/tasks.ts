@@ -35,12 +35,14 @@ export function tasksOf(checkpoint: Checkpoint, step: number, jsNs: string): Tas
     });
   });
   for (const [name, channels] of triggersOf(checkpoint)) {
-    const first = channels.sort((left, right) => rank(checkpoint, name, left) - rank(checkpoint, name, right));
+    // By name first: the order of the versions is not the same each time that a checkpoint is read.
+    channels.sort();
+    const first = [...channels].sort((left, right) => rank(checkpoint, name, left) - rank(checkpoint, name, right));
     tasks.push({
       name,
       path: `~${PULL}, ${name}`,
       jsIds: first.map((channel) => jsTaskId(checkpoint.id, jsNs, step, name, PULL, [channel])),
-      triggers: [...channels].sort(),
+      triggers: channels,
     });
   }
   return tasks;
