@@ -1,44 +1,14 @@
 /** The services of the contract, called with retries, a timeout and the errors of this package. */
 import { randomUUID } from "node:crypto";
 
-import {
-  create,
-  type DescMessage,
-  type DescMethod,
-  type DescMethodServerStreaming,
-  type DescMethodUnary,
-  type DescService,
-  type MessageInitShape,
-  type MessageShape,
-} from "@bufbuild/protobuf";
+import { create, type DescMessage, type DescMethod, type DescService, type MessageInitShape } from "@bufbuild/protobuf";
 import { createClient, type CallOptions } from "@connectrpc/connect";
 
 import type { Connection } from "./connection.js";
 import { each, type Open } from "./listing.js";
 import { Attempts } from "./retry.js";
+import type { Calls, OneCall } from "./services.js";
 import { Status } from "./status.js";
-
-/** What one call may be told. */
-export interface OneCall {
-  /** Milliseconds that it may take, its retries included; null waits for ever. The client's if absent. */
-  timeoutMs?: number | null | undefined;
-  /** Ends it. It then throws Cancelled, and a write may or may not be stored. */
-  signal?: AbortSignal | undefined;
-}
-
-/** The methods of a service, those apart that stream both ways. A list is read while it is iterated. */
-export type Calls<S extends DescService> = {
-  readonly [
-    M in keyof S["method"] as S["method"][M] extends { methodKind: "unary" | "server_streaming" } ? M : never
-  ]: S["method"][M] extends DescMethodUnary<infer Request, infer Response>
-    ? (request: MessageInitShape<Request>, options?: OneCall) => Promise<MessageShape<Response>>
-    : S["method"][M] extends DescMethodServerStreaming<infer Request, infer Response>
-      ? (
-          request: MessageInitShape<Request>,
-          options?: OneCall,
-        ) => AsyncGenerator<MessageShape<Response>, void, undefined>
-      : never;
-};
 
 type Make = (request: unknown, options: CallOptions) => Promise<unknown>;
 

@@ -1,12 +1,14 @@
 /** The contract's services, for programs without LangGraph; their messages, and the errors of their calls. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
-import { callsOf, type Calls, type OneCall } from "./calls.js";
-import { Connection, DEFAULT_TARGET, type ConnectionOptions } from "./connection.js";
+import { callsOf } from "./calls.js";
+import { Connection } from "./connection.js";
 import { Checkpoints } from "./gen/checkpointd/v1/checkpoints_pb.js";
 import { Leases } from "./gen/checkpointd/v1/leases_pb.js";
 import { States } from "./gen/checkpointd/v1/states_pb.js";
 import { Threads, type ListThreadsRequestSchema, type Thread } from "./gen/checkpointd/v1/threads_pb.js";
+import { DEFAULT_TARGET, type ConnectionOptions } from "./options.js";
+import type { Calls, OneCall } from "./services.js";
 
 /**
  * A client whose values are the contract's messages.
@@ -56,8 +58,6 @@ export class Client {
   }
 }
 
-export type { Calls, OneCall } from "./calls.js";
-export type { ConnectionOptions } from "./connection.js";
 export * from "./errors.js";
 export * from "./gen/checkpointd/v1/checkpoints_pb.js";
 export * from "./gen/checkpointd/v1/core_pb.js";
@@ -66,3 +66,5 @@ export * from "./gen/checkpointd/v1/graph_pb.js";
 export * from "./gen/checkpointd/v1/leases_pb.js";
 export * from "./gen/checkpointd/v1/states_pb.js";
 export * from "./gen/checkpointd/v1/threads_pb.js";
+export type { ConnectionOptions } from "./options.js";
+export type { Calls, OneCall } from "./services.js";

@@ -1,30 +1,9 @@
 /** Where a server is, whose data is meant, how long a call may take, and the connection to it. */
-import type { SecureClientSessionOptions } from "node:http2";
-
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 
 import { Channel } from "./channel.js";
-import { InvalidRequest } from "./errors.js";
+import { checkTimeout, refused, type ConnectionOptions } from "./options.js";
 import { transportOn } from "./transport.js";
-
-/** What every client can be told. */
-export interface ConnectionOptions {
-  /** Whose data to read and write: 1 to 64 characters of `A-Z a-z 0-9 . _ -`. Tenants share nothing. "default" if absent. */
-  tenant?: string;
-  /**
-   * Milliseconds that one call may take, its retries included; null waits for ever. Of a list, it bounds the wait for
-   * the first item. 60 seconds if absent.
-   */
-  timeoutMs?: number | null;
-  /**
-   * Whether the connection is encrypted, as it is to a proxy that ends TLS before the server: true for Node.js's defaults,
-   * or Node.js's own options, such as `ca`, and `cert` and `key` for mutual TLS. false if absent.
-   */
-  tls?: boolean | SecureClientSessionOptions;
-}
-
-/** Where a server is unless it is said. */
-export const DEFAULT_TARGET = "127.0.0.1:50051";
 
 const HOST_PORT = /^(?:[\w.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$/;
 const TENANT = /^[A-Za-z0-9._-]{1,64}$/;
@@ -83,14 +62,4 @@ export class Connection {
       for (const one of signals) one.addEventListener("abort", end);
     });
   }
-}
-
-/** A timeout as it was given. Throws InvalidRequest for what is none. */
-export function checkTimeout(timeoutMs: number | null): number | null {
-  if (timeoutMs === null || (typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs < 2 ** 31)) return timeoutMs;
-  throw refused("timeoutMs", `is ${String(timeoutMs)}; give it milliseconds above 0, or null to wait for ever`);
-}
-
-function refused(field: string, why: string): InvalidRequest {
-  return new InvalidRequest(`${field} ${why}`, { reason: "INVALID_FIELD", metadata: { field } });
 }

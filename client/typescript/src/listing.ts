@@ -2,11 +2,11 @@
 import { clone, type DescMethod, type Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type CallOptions } from "@connectrpc/connect";
 
-import type { OneCall } from "./calls.js";
 import type { Connection } from "./connection.js";
 import type { ListCheckpointsRequest, ListCheckpointsResponse } from "./gen/checkpointd/v1/checkpoints_pb.js";
 import type { GetStateHistoryRequest, GetStateHistoryResponse } from "./gen/checkpointd/v1/states_pb.js";
 import { Attempts } from "./retry.js";
+import type { OneCall } from "./services.js";
 import { Status } from "./status.js";
 
 /** Opens a stream. */

@@ -1,9 +1,10 @@
 /** When a failed call is tried again. */
 import { Code } from "@connectrpc/connect";
 
-import type { OneCall } from "./calls.js";
-import { checkTimeout, type Connection } from "./connection.js";
+import type { Connection } from "./connection.js";
 import { Cancelled, ClientClosed, type CheckpointdError } from "./errors.js";
+import { checkTimeout } from "./options.js";
+import type { OneCall } from "./services.js";
 import type { Status } from "./status.js";
 
 // Milliseconds. The first retry comes soon, because most outages are a restart or a dropped connection; the longest pause

@@ -28,6 +28,13 @@ test("has what is built, and nothing else", () => {
   for (const path of named) expect(paths).toContain(path);
 });
 
+test("has types that need nothing but Node.js's", () => {
+  const types = ["index", "client", "portable/index"].map((name) => join("dist", `${name}.d.ts`));
+  const options = ["--noEmit", "--strict", "--skipLibCheck", "false", "--lib", "ES2023", "--types", "node"];
+  const target = ["--module", "NodeNext", "--target", "ES2022"];
+  execFileSync(join("node_modules", ".bin", "tsc"), [...options, ...target, ...types], { cwd: HOME, stdio: "inherit" });
+});
+
 test("has no download addresses in its lock file", () => {
   expect(readFileSync(join(HOME, "package-lock.json"), "utf8")).not.toMatch(/"resolved"|https?:\/\/[^"]*\.tgz/);
 });

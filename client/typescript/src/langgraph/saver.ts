@@ -13,9 +13,9 @@ import {
 } from "@langchain/langgraph-checkpoint";
 
 import { Client } from "../client.js";
-import { DEFAULT_TARGET, type ConnectionOptions } from "../connection.js";
 import { InvalidRequest, NotFound } from "../errors.js";
 import type { CheckpointTuple as Message } from "../gen/checkpointd/v1/core_pb.js";
+import { DEFAULT_TARGET, type ConnectionOptions } from "../options.js";
 import { PortableSerializer, type Serializer } from "../portable/index.js";
 import { Bridge, type Place, type Stored } from "./bridge/bridge.js";
 import { pendingWrites, readHistory, readStored, writeCheckpoint, writeWrites } from "./checkpoints.js";

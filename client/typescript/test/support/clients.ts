@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { inject, onTestFinished } from "vitest";
 
 import { Client } from "../../src/client.js";
-import type { ConnectionOptions } from "../../src/connection.js";
+import type { ConnectionOptions } from "../../src/options.js";
 import { RemoteSaver, type RemoteSaverOptions } from "../../src/index.js";
 
 export function newClient(options: ConnectionOptions = {}, target = inject("address")): Client {
