@@ -12,15 +12,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from checkpointd.engine.state import objects, values
+from checkpointd.engine.state import ids, objects, values
 from checkpointd.engine.state.apply import PULL, PUSH, path_text
 from checkpointd.engine.state.errors import Opaque
 from checkpointd.engine.state.metadata import origin
 from checkpointd.engine.state.namespaces import LEVEL, TASK
-from checkpointd.engine.state.task_status import INTERRUPT, NULL_TASK_ID, TaskStatus, task_statuses
+from checkpointd.engine.state.task_status import NULL_TASK_ID, TaskStatus, task_statuses
 from checkpointd.engine.state.tasks import SENDS, Task
 from checkpointd.engine.state.versions import newer
 from checkpointd.v1.core_pb2 import Checkpoint, CheckpointTuple, PendingWrite
+
+# Of one superstep, whose tasks' ids are looked for.
+_MOST_UPDATES = 1000
 
 _START = "__start__"
 _BRANCH = "branch:to:"
@@ -42,7 +45,8 @@ def attributed(tasks: Sequence[Task], found: CheckpointTuple) -> Attributed:
     pending = found.pending_writes
     candidates = _of_js(pending)
     # In a namespace that LangGraph.js named, Python hashes another name, which only the checkpoint above tells.
-    paths = _by_path(pending) if _may_be_js(found.checkpoint_ns.rpartition(TASK)[2]) else {}
+    parts = found.checkpoint_ns.split(LEVEL)
+    paths = _by_path(pending) if any(_may_be_js(part.rpartition(TASK)[2]) for part in parts) else {}
     if not candidates and not paths:
         return Attributed(list(tasks), task_statuses(pending))
     sequences: dict[str, list[int]] = defaultdict(list)
@@ -61,36 +65,53 @@ def attributed(tasks: Sequence[Task], found: CheckpointTuple) -> Attributed:
     aliases: dict[str, str] = {}
     for task, others in known:
         stored = [task_id for task_id in (task.id, *others) if task_id in sequences]
-        shown = max(stored, key=lambda task_id: max(sequences[task_id]), default=others[0] if only_js else task.id)
+        likeliest = next(iter(others), task.id) if only_js else task.id
+        shown = max(stored, key=lambda task_id: max(sequences[task_id]), default=likeliest)
         made.tasks.append(replace(task, id=shown))
         if stored:
             aliases |= dict.fromkeys(stored, shown)
             made.callers[shown] = min(stored, key=lambda task_id: min(sequences[task_id]))
     made.statuses = task_statuses(_merged(pending, aliases))
-    if lost := sum(
-        write.write.channel == INTERRUPT and write.task_id not in aliases
-        for write in pending
-        if write.task_id in candidates
-    ):
+    if lost := _of_no_task(found, candidates - aliases.keys()):
         made.warnings.append(
-            f"LangGraph.js stored {lost} interrupts of tasks that are none of those known here; they are left out"
+            f"LangGraph.js stored what {lost} of its tasks wrote or asked, which are none of those known here, so it "
+            "is left out: let the thread be read, or go on, in JavaScript"
         )
     return made
 
 
-def statuses_of(found: CheckpointTuple) -> dict[str, TaskStatus]:
-    """The status of every task that has written something, where the graph is not known: what is known of the tasks is
-    what LangGraph's compiler says in the names of channels."""
+def _of_no_task(found: CheckpointTuple, unknown: set[str]) -> int:
+    """How many of these ids of tasks, which nothing here has, are not those of updates: LangGraph for Python says no
+    path with these, and makes their ids as LangGraph.js does."""
+    base = found.checkpoint.id
+    left = unknown - {ids.input_task_id(base)}
+    for place in range(_MOST_UPDATES):
+        if not left:
+            break
+        left.discard(ids.update_task_id(base, place) or "")
+    return len(left)
+
+
+def statuses_of(found: CheckpointTuple) -> tuple[dict[str, TaskStatus], list[str]]:
+    """The status of every task that has written something, where the graph is not known, and warnings. What is known
+    of the tasks is what LangGraph's compiler says in the names of channels."""
     candidates = _of_js(found.pending_writes)
     if not candidates:
-        return task_statuses(found.pending_writes)
+        return task_statuses(found.pending_writes), []
     by_path = _by_path(found.pending_writes)
     makes_js = _JsIds(found.checkpoint, found.checkpoint_ns, origin(found).step + 1)
     aliases = {}
     for task_id, path in makes_js.of_names():
         if task_id in candidates:
             aliases[task_id] = by_path[path][0] if path in by_path else task_id
-    return task_statuses(_merged(found.pending_writes, aliases))
+    statuses = task_statuses(_merged(found.pending_writes, aliases))
+    unsure = sum(
+        bool(status.interrupts) for task_id, status in statuses.items() if task_id in candidates - aliases.keys()
+    )
+    # Python's tasks may be these, under their other ids.
+    if not (unsure and by_path):
+        return statuses, []
+    return statuses, [f"{unsure} of the tasks that ask are LangGraph.js's, and may have been answered in Python"]
 
 
 def _of_js(pending: Iterable[PendingWrite]) -> set[str]:

@@ -32,7 +32,9 @@ def snapshot(found: CheckpointTuple, reason: str, *, live: bool) -> StateSnapsho
             f"the values of {', '.join(map(repr, missing))} are stored as changes and left out; GetChannelHistory has "
             "them"
         )
-    for status in statuses_of(found).values():
+    statuses, problems = statuses_of(found)
+    warnings += problems
+    for status in statuses.values():
         if not (live and status.output):
             asked, problems = interrupts(status.interrupts)
             made.interrupts.extend(asked)

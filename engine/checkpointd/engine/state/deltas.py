@@ -79,26 +79,29 @@ def _whole(channel: Channel) -> bool:
 class MessageIds:
     """Gives messages to delta channels their ids."""
 
-    def __init__(self, spec: GraphSpec, style: str) -> None:
-        """`style` is the encoding of messages that are given in other forms."""
-        self._style = style
+    def __init__(self, spec: GraphSpec) -> None:
         self._strict = {
             channel.name: channel.delta.reducer.kind == ReducerKind.REDUCER_KIND_MESSAGES_DELTA
             for channel in spec.channels
             if channel.WhichOneof("kind") == "delta"
         }
 
-    def given(self, written: list[Written]) -> list[Written]:
+    def given(self, written: list[Written], style: str) -> list[Written]:
         """The writes with an id for every message to a delta channel (_messages.ensure_message_ids): its history is
-        folded at every read, and would give a message without one another id each time."""
-        return [(name, self._with_ids(name, value) if name in self._strict else value) for name, value in written]
+        folded at every read, and would give a message without one another id each time.
 
-    def _with_ids(self, name: str, value: Value) -> Value:
+        `style` is the encoding of messages that are given in other forms (values.encode).
+        """
+        return [
+            (name, self._with_ids(name, value, style) if name in self._strict else value) for name, value in written
+        ]
+
+    def _with_ids(self, name: str, value: Value, style: str) -> Value:
         """A write with ids. What can't be looked into holds no message that the server could give one."""
         try:
             data = values.decode(value)
             given = _identified(data, strict=self._strict[name])
-            return value if given is data else values.encode(given, value, style=self._style)
+            return value if given is data else values.encode(given, value, style=style)
         except (Opaque, RecursionError):  # Overwrites can be nested without end
             return value
 

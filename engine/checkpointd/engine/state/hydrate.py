@@ -9,7 +9,7 @@ from checkpointd.engine.state.errors import Opaque, Refused
 from checkpointd.engine.state.folded import BinaryOperatorValue, DeltaValue
 from checkpointd.engine.state.tasks import SENDS
 from checkpointd.v1.checkpoints_pb2 import ChannelHistory
-from checkpointd.v1.core_pb2 import Checkpoint, CheckpointTuple, Value
+from checkpointd.v1.core_pb2 import Checkpoint, Value
 from checkpointd.v1.graph_pb2 import ChannelSpec, GraphSpec
 
 Histories = Mapping[str, ChannelHistory]
@@ -62,7 +62,12 @@ def channels_to_replay(spec: GraphSpec, checkpoint: Checkpoint) -> list[str]:
     ]
 
 
-def described_values(spec: GraphSpec) -> Iterator[Value]:
+def style_of(spec: GraphSpec, checkpoint: Checkpoint) -> str:
+    """The encoding of what the server adds to a checkpoint of its own (values.style_of)."""
+    return values.style_of(checkpoint.channel_values.values(), _described_values(spec))
+
+
+def _described_values(spec: GraphSpec) -> Iterator[Value]:
     """The values that a description holds, as whoever registered it writes them."""
     for described in spec.channels:
         yield described.binop.initial
@@ -72,21 +77,9 @@ def described_values(spec: GraphSpec) -> Iterator[Value]:
             yield write.value
 
 
-def stored_values(found: CheckpointTuple, histories: Histories) -> Iterator[Value]:
-    """All the values that a checkpoint's channels, and the writes on it, are of."""
-    yield from found.checkpoint.channel_values.values()
-    for pending in found.pending_writes:
-        yield pending.write.value
-    for history in histories.values():
-        yield history.seed
-        for written in history.writes:
-            yield written.write.value
-
-
-def hydrate(
-    spec: GraphSpec, checkpoint: Checkpoint, histories: Histories, style: str
-) -> tuple[dict[str, Channel], list[str]]:
+def hydrate(spec: GraphSpec, checkpoint: Checkpoint, histories: Histories) -> tuple[dict[str, Channel], list[str]]:
     """The channels by name, and warnings about those whose stored value can't be what the description says."""
+    style = style_of(spec, checkpoint)
     channels: dict[str, Channel] = {}
     warnings: list[str] = []
     for described in spec.channels:

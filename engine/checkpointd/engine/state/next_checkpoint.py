@@ -13,7 +13,7 @@ from checkpointd.engine.state.apply import TaskPath, TaskWrites, apply_writes, p
 from checkpointd.engine.state.channels import Channel
 from checkpointd.engine.state.errors import Opaque, Refused
 from checkpointd.engine.state.folded import Folded
-from checkpointd.engine.state.hydrate import hydrate
+from checkpointd.engine.state.hydrate import hydrate, style_of
 from checkpointd.engine.state.metadata import Origin, metadata_text, origin
 from checkpointd.engine.state.seen import Seen, mark_bumps
 from checkpointd.engine.state.task_status import Written
@@ -139,7 +139,7 @@ class Checkpoints:
             if made.channel_versions.get(channel) == version:
                 put.checkpoint.channel_values.pop(channel, None)
         self.count(at, put.checkpoint.channel_values.values())
-        return Base(self.found(put, made), self._hydrated(made, channels, base.style), style=base.style)
+        return Base(self.found(put, made), self._hydrated(made, channels), style=style_of(self._place.spec, made))
 
     def _store_writes(self, base: Base, ops: Sequence[WritesPut]) -> None:
         """Keep the writes on the base, where walks through history read them. Those on a checkpoint that others have
@@ -218,9 +218,9 @@ class Checkpoints:
             parent_checkpoint_id=put.parent_checkpoint_id,
         )
 
-    def _hydrated(self, made: Checkpoint, live: Mapping[str, Channel], style: str) -> dict[str, Channel]:
+    def _hydrated(self, made: Checkpoint, live: Mapping[str, Channel]) -> dict[str, Channel]:
         """The channels of a checkpoint that is to be stored. What only its history will tell is known already."""
-        channels, _ = hydrate(self._place.spec, made, {}, style)
+        channels, _ = hydrate(self._place.spec, made, {})
         return {
             name: live[name] if isinstance(channel, Folded) and name not in made.channel_values else channel
             for name, channel in channels.items()

@@ -21,14 +21,12 @@ _EDGE = "branch:to:"
 class Names:
     """Of a graph's nodes and channels, at hand for many updates."""
 
-    def __init__(self, spec: GraphSpec, style: str) -> None:
-        """`style` is the encoding of the values that nodes write without being told; see values.encode."""
-        self.style = style
+    def __init__(self, spec: GraphSpec) -> None:
         self.nodes = {node.name: node for node in spec.nodes}
         self.channels = frozenset(channel.name for channel in spec.channels)
         self._keys: dict[str, frozenset[str]] = {}
         self._ends: dict[str, set[str] | None] = {}
-        self._static: dict[str, list[Written]] = {}
+        self._static: dict[tuple[str, str], list[Written]] = {}
 
     def keys(self, node: NodeSpec) -> frozenset[str]:
         """The keys of an update that a node keeps."""
@@ -36,11 +34,12 @@ class Names:
             self._keys[node.name] = frozenset(node.update.keys.names)
         return self._keys[node.name]
 
-    def static(self, node: NodeSpec) -> list[Written]:
-        """What a node writes whatever it returns."""
-        if node.name not in self._static:
-            self._static[node.name] = [(w.channel, values.styled(w.value, self.style)) for w in node.static_writes]
-        return self._static[node.name]
+    def static(self, node: NodeSpec, style: str) -> list[Written]:
+        """What a node writes whatever it returns, on a thread of this style (values.style_of)."""
+        key = node.name, style
+        if key not in self._static:
+            self._static[key] = [(write.channel, values.styled(write.value, style)) for write in node.static_writes]
+        return self._static[key]
 
     def ends(self, node: NodeSpec) -> set[str] | None:
         """Where a node's conditional edges may lead to; None where that is not said, or it has none."""
@@ -51,8 +50,10 @@ class Names:
         return self._ends[node.name]
 
 
-def node_writes(field: str, names: Names, node: NodeSpec, update: StateUpdate) -> list[Written]:
+def node_writes(field: str, names: Names, node: NodeSpec, update: StateUpdate, style: str) -> list[Written]:
     """The writes of a node, in order: what it keeps of the values, and where it leads to.
+
+    `style` is the encoding of what it writes without being told (values.style_of).
 
     Raises:
         InvalidUpdate: the values or targets are none that the node can write.
@@ -66,11 +67,11 @@ def node_writes(field: str, names: Names, node: NodeSpec, update: StateUpdate) -
             f"is {node.name!r}, which writes by code of its own; update it where the graph's code is",
         )
     kept = _kept(field, names, node, update)
-    static = names.static(node)
+    static = names.static(node, style)
     if not update.HasField("goto"):
         _refuse_choice(field, node)
         return [*kept, *static]
-    chosen = list(_chosen(f"{field}.goto", names, node, update.goto))
+    chosen = list(_chosen(f"{field}.goto", names, node, update.goto, style))
     # A conditional edge is taken after the plain ones, what a Command says before them.
     return [*kept, *static, *chosen] if node.branches else [*kept, *chosen, *static]
 
@@ -147,7 +148,7 @@ def _refuse_choice(field: str, node: NodeSpec) -> None:
         )
 
 
-def _chosen(field: str, names: Names, node: NodeSpec, goto: Goto) -> Iterator[Written]:
+def _chosen(field: str, names: Names, node: NodeSpec, goto: Goto, style: str) -> Iterator[Written]:
     ends = names.ends(node)
     for place, target in enumerate(goto.targets):
         at = f"{field}.targets[{place}]"
@@ -156,7 +157,7 @@ def _chosen(field: str, names: Names, node: NodeSpec, goto: Goto) -> Iterator[Wr
                 name, channel, value = target.node, f"{_EDGE}{target.node}", values.NULL
             case "send":
                 name, channel = target.send.node, SENDS
-                value = _send(at, names, target.send)
+                value = _send(at, target.send, style)
             case _:
                 raise InvalidUpdate(at, "names no target; give a node or a Send")
         if ends is not None and name not in ends:
@@ -169,12 +170,12 @@ def _chosen(field: str, names: Names, node: NodeSpec, goto: Goto) -> Iterator[Wr
         yield channel, value
 
 
-def _send(field: str, names: Names, send: Send) -> Value:
+def _send(field: str, send: Send, style: str) -> Value:
     place = f"{field}.send.input"
     argument = send.input if send.HasField("input") else values.NULL
     _decoded(place, argument)
     try:
-        return values.send(send.node, argument, names.style)
+        return values.send(send.node, argument, style)
     except Opaque as problem:
         raise InvalidUpdate(place, f"{problem}; give it another form") from None
 

@@ -51,7 +51,7 @@ def send_node(data: Any) -> str | None:
     """The node that a Send goes to; None for anything else."""
     if isinstance(data, Tag):
         match data.content("send"):
-            case {"node": str(node), **more} if more.keys() <= {"args", "timeout"}:
+            case {"node": str(node), **more} if more.keys() <= {"args", "timeout"} and _is_timeout(more.get("timeout")):
                 return node
         return None
     try:
@@ -62,6 +62,17 @@ def send_node(data: Any) -> str | None:
         case [str(node), _, *_] if name == "Send" and module.startswith("langgraph."):
             return node
     return None
+
+
+def _is_timeout(said: Any) -> bool:
+    """Whether a tagged Send has no timeout, or one that is as the encoding says: another one makes it no Send."""
+    if said is None:
+        return True
+    if not isinstance(said, dict) or not said.keys() <= {"run_ms", "idle_ms", "refresh_on"}:
+        return False
+    limits = [limit for limit in (said.get("run_ms"), said.get("idle_ms")) if limit is not None]
+    are_numbers = all(type(limit) in (int, float) and limit > 0 for limit in limits)
+    return bool(limits) and are_numbers and said.get("refresh_on") in (None, "auto", "heartbeat")
 
 
 def interrupt_fields(data: Any) -> Mapping[str, Any]:
@@ -80,7 +91,8 @@ def interrupt_fields(data: Any) -> Mapping[str, Any]:
 
 
 def _are_an_interrupts(fields: Mapping[Any, Any]) -> bool:
-    return fields.keys() <= {"value", "response_schema"} and isinstance(fields.get("response_schema"), dict | None)
+    schema = plain(portable.read(fields.get("response_schema")))
+    return fields.keys() <= {"value", "response_schema"} and isinstance(schema, dict | None)
 
 
 def set_items(data: Any) -> list[Any]:
@@ -98,9 +110,17 @@ def set_items(data: Any) -> list[Any]:
 
 def _tagged_members(data: Tag) -> list[Any]:
     match data.json:
-        case {"$": "set", "v": [*members], **more} if not more or more == {"frozen": True}:
-            return [plain(portable.read(member)) for member in members]
+        case {"$": "set", "v": [*found], **more} if more.keys() <= {"frozen"} and _is_flag(more.get("frozen")):
+            members = [plain(portable.read(member)) for member in found]
+            has_objects = any(isinstance(member, Tag | dict | list) for member in members)
+            # Two that are equal in Python are not in every language: then it stays as it is.
+            if has_objects or len({*members}) == len(members):
+                return members
     raise Opaque(f"is tagged {data.name!r}, which is no set that the server knows")
+
+
+def _is_flag(said: Any) -> bool:
+    return said is None or said is True
 
 
 def set_of(members: list[Any], name: str = "set") -> Ext:

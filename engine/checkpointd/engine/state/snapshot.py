@@ -7,7 +7,7 @@ from checkpointd.engine.state.apply import TaskWrites, apply_writes
 from checkpointd.engine.state.attribution import attributed
 from checkpointd.engine.state.channels import Channel
 from checkpointd.engine.state.errors import Opaque, Refused
-from checkpointd.engine.state.hydrate import Histories, described_values, hydrate, stored_values
+from checkpointd.engine.state.hydrate import Histories, hydrate
 from checkpointd.engine.state.interrupts import interrupts
 from checkpointd.engine.state.metadata import config, origin
 from checkpointd.engine.state.task_status import TaskStatus, Written, null_writes
@@ -37,8 +37,7 @@ def snapshot(spec: GraphSpec, found: CheckpointTuple, histories: Histories, *, l
     Otherwise it is a record: the values when the superstep began, all its tasks, and all that they asked.
     """
     source = origin(found)
-    style = values.style_of(stored_values(found, histories), described_values(spec))
-    channels, warnings = hydrate(spec, found.checkpoint, histories, style)
+    channels, warnings = hydrate(spec, found.checkpoint, histories)
     warnings += _contradictions(spec, found)
     tasks = next_tasks(spec, found.checkpoint, channels, found.checkpoint_ns, source.step + 1)
     if any(not task.id for task in tasks):
@@ -50,7 +49,7 @@ def snapshot(spec: GraphSpec, found: CheckpointTuple, histories: Histories, *, l
     warnings += known.warnings
     tasks, statuses = known.tasks, known.statuses
     output = {task.id: statuses[task.id].output for task in tasks if live and task.id in statuses}
-    channels, problems = _present(spec, found, histories, channels, tasks, output, style)
+    channels, problems = _present(spec, found, histories, channels, tasks, output)
     warnings += problems
 
     made = base(found)
@@ -118,7 +117,6 @@ def _present(
     channels: dict[str, Channel],
     tasks: Sequence[Task],
     output: Mapping[str, Sequence[Written]],
-    style: str,
 ) -> tuple[dict[str, Channel], list[str]]:
     """The channels with what has been written since the checkpoint: beside all tasks, then by those in `output`.
 
@@ -138,7 +136,7 @@ def _present(
             warnings = warnings or [
                 f"the values are those before writes of this superstep that can't be applied to them: {problem}"
             ]
-            channels, _ = hydrate(spec, found.checkpoint, histories, style)
+            channels, _ = hydrate(spec, found.checkpoint, histories)
     return channels, warnings
 
 

@@ -5,14 +5,14 @@ is returned, so that a refused update leaves nothing behind.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from checkpointd.engine.errors import InvalidUpdate, NeedsCode, NothingToCopy
 from checkpointd.engine.state import deltas, ids, values
 from checkpointd.engine.state.apply import TaskWrites
 from checkpointd.engine.state.attribution import Attributed, attributed
-from checkpointd.engine.state.hydrate import Histories, described_values, hydrate, stored_values
+from checkpointd.engine.state.hydrate import Histories, hydrate, style_of
 from checkpointd.engine.state.metadata import origin
 from checkpointd.engine.state.next_checkpoint import VERSION, Base, Checkpoints, Place, seen_by_node, writes_put
 from checkpointd.engine.state.node_writes import END, Names, input_writes, node_writes
@@ -20,7 +20,7 @@ from checkpointd.engine.state.seen import inferred_node
 from checkpointd.engine.state.task_status import null_writes
 from checkpointd.engine.state.tasks import next_tasks
 from checkpointd.v1.checkpoints_pb2 import CheckpointPut, WritesPut
-from checkpointd.v1.core_pb2 import Checkpoint, CheckpointTuple, Value
+from checkpointd.v1.core_pb2 import Checkpoint, CheckpointTuple
 from checkpointd.v1.graph_pb2 import NodeSpec
 from checkpointd.v1.states_pb2 import StateUpdate, Superstep
 
@@ -59,33 +59,14 @@ def update(
     Raises:
         InvalidUpdate, NeedsCode, NothingToCopy: with the path of the part that is wrong.
     """
-    held = () if found is None else stored_values(found, histories)
-    style = values.style_of(held, _given(supersteps), described_values(place.spec))
-    base = _base(place, found, histories, style, superseded=superseded)
-    update = _Update(place, newest_id, style)
+    base = _base(place, found, histories, superseded=superseded)
+    update = _Update(place, newest_id)
     for number, superstep in enumerate(supersteps):
         base = update.superstep(f"supersteps[{number}].updates", base, superstep.updates)
     return Outcome(update.ops, base.found)
 
 
-def _given(supersteps: Sequence[Superstep]) -> Iterator[Value]:
-    for superstep in supersteps:
-        for update in superstep.updates:
-            yield from _values_of(update)
-
-
-def _values_of(update: StateUpdate) -> Iterator[Value]:
-    if update.HasField("value"):
-        yield update.value
-    for write in update.writes:
-        yield from write.values
-    for target in update.goto.targets:
-        yield target.send.input
-    for following in update.then:
-        yield from _values_of(following)
-
-
-def _base(place: Place, found: CheckpointTuple | None, histories: Histories, style: str, *, superseded: bool) -> Base:
+def _base(place: Place, found: CheckpointTuple | None, histories: Histories, *, superseded: bool) -> Base:
     if found is None:
         found = CheckpointTuple(thread_id=place.thread_id, checkpoint_ns=place.checkpoint_ns)
     elif 0 < found.checkpoint.v < VERSION:
@@ -93,20 +74,22 @@ def _base(place: Place, found: CheckpointTuple | None, histories: Histories, sty
             "checkpoint_id",
             f"is {found.checkpoint.id!r}, written by an older LangGraph; let the graph run a step on this thread first",
         )
-    channels, problems = hydrate(place.spec, found.checkpoint, histories, style)
+    channels, problems = hydrate(place.spec, found.checkpoint, histories)
     if problems:
         raise NeedsCode("graph", f"does not fit the thread: {problems[0]}")
     written = {pending.write.channel for pending in found.pending_writes}
-    return Base(found, channels, superseded, written & deltas.delta_channels(place.spec), style)
+    return Base(
+        found, channels, superseded, written & deltas.delta_channels(place.spec), style_of(place.spec, found.checkpoint)
+    )
 
 
 class _Update:
     """One request: what it has made so far."""
 
-    def __init__(self, place: Place, newest_id: str, style: str) -> None:
+    def __init__(self, place: Place, newest_id: str) -> None:
         self._place = place
-        self._names = Names(place.spec, style)
-        self._message_ids = deltas.MessageIds(place.spec, style)
+        self._names = Names(place.spec)
+        self._message_ids = deltas.MessageIds(place.spec)
         self._made = Checkpoints(place, newest_id)
 
     @property
@@ -135,7 +118,8 @@ class _Update:
             field_name = f"{at}[{place}]"
             _refuse_then(field_name, update)
             node = self._node(field_name, base, update, alone=len(updates) == 1)
-            written = self._message_ids.given(node_writes(field_name, self._names, node, update))
+            written = node_writes(field_name, self._names, node, update, base.style)
+            written = self._message_ids.given(written, base.style)
             self._made.count(field_name, (value for _, value in written))
             # The path that sorts updates in their order; the trigger is none that could be consumed.
             steps.append(TaskWrites((_INTERRUPT, place), node.name, (_INTERRUPT,), written))
@@ -193,6 +177,8 @@ class _Update:
             if aside := null_writes(pending):
                 steps.append([TaskWrites((), _INPUT, (), aside)])
             known = self._tasks(base)
+            if known.warnings:
+                raise NeedsCode(f"{at}.as_node", f"ends what can't be told: {known.warnings[0]}")
             statuses = known.statuses
             steps.append(
                 [
@@ -208,7 +194,7 @@ class _Update:
         """The values as the graph's input, which cancels nothing."""
         _refuse_more(at, update)
         spec = self._place.spec
-        written = self._message_ids.given(input_writes(at, spec.input_channels, update))
+        written = self._message_ids.given(input_writes(at, spec.input_channels, update), base.style)
         base.forked |= deltas.overwritten(spec, written)
         ops: list[WritesPut] = []
         if base.exists:

@@ -96,7 +96,7 @@ def style_of(*held: Iterable[Value]) -> str:
 
     Args:
         held: the values that tell. Where the first ones do not, as those of a thread that holds none of the two
-            encodings, the next ones do: those that are given to it, and those that the graph's description holds.
+            encodings, the next ones do.
     """
     for some in held:
         encodings = {value.encoding for value in some}
@@ -108,8 +108,13 @@ def style_of(*held: Iterable[Value]) -> str:
 
 
 def styled(value: Value, style: str) -> Value:
-    """A value of the server's own, such as one that a description holds, for a thread of this style."""
-    return encode(decode(value), style=PORTABLE) if style == PORTABLE and value.encoding == MSGPACK else value
+    """A value that a description holds, for a thread of this style."""
+    if value.encoding not in (MSGPACK, PORTABLE) or value.encoding == style:
+        return value
+    try:
+        return encode(decode(value), style=style)
+    except Opaque:  # the other one has no form for what is in it
+        return value
 
 
 def _begins_as(value: Value, first_bytes: Container[int]) -> bool:
