@@ -48,7 +48,57 @@ _JSON = (
     *("[" * 500 + "]" * 500, "[" * 100_000),
 )
 
-READABLE: list[Value] = [Value(encoding="msgpack", data=_packed(data)) for data in _DATA]
+_SEND = '{"$":"send","v":{"node":"a","args":{"x":1}}}'
+_MSG = '{"$":"msg","v":{"type":"human","content":"x"}}'
+
+_PORTABLE = (
+    *("null", "true", "1", "1.5", '"a"', '"\\ud800"', "[]", "[1]", '["a","b"]', "{}", '{"x":1,"d":[1],"m":[]}'),
+    *('{"$":"undef"}', '{"$":"int","v":"18446744073709551616"}', '{"$":"float","v":"NaN"}', '{"$":"bytes","v":"AA=="}'),
+    *(
+        '{"$":"obj","v":{"$":1,"x":1}}',
+        '{"$":"map","v":[[1,2]]}',
+        '{"$":"set","v":["a","b"]}',
+        '[{"$":"set","v":[]},true]',
+    ),
+    *(
+        _SEND,
+        f"[{_SEND},{_SEND}]",
+        _MSG,
+        f"[{_MSG}]",
+        '{"$":"delta_snapshot","v":[1]}',
+        f'{{"$":"overwrite","v":[{_MSG}]}}',
+    ),
+    *('{"$":"overwrite","v":{"$":"overwrite","v":1}}', '[{"$":"msg","v":{"type":"remove","content":"","id":"1"}}]'),
+    *('{"__overwrite__":[1]}', '[{"role":"user","content":"x"}]', '[{"$":"interrupt","v":{"value":1,"id":"i"}}]'),
+    '{"$":"opaque","lang":"python","enc":"msgpack","type":"a:B","v":"wA==","view":{}}',
+    # Tags that nobody knows, and known ones of another shape.
+    *('{"$":"future","v":[1]}', '{"$":5}', '{"$":null,"v":{}}', '{"$":{"$":"int"},"v":"1"}', '{"$":"int","v":5}'),
+    *('{"$":"set","v":[[1],{}]}', '{"$":"set","v":[1,1.0]}', '{"$":"send","v":{"node":5}}', '{"$":"send","v":[]}'),
+    *('[{"$":"msg","v":{"type":"remove"}}]', '[{"$":"msg","v":[]}]', '{"$":"overwrite"}', '{"$":"delta_snapshot"}'),
+    *('{"$":"map","v":[[{},1],[1]]}', '{"$":"obj","v":1}', '{"$":"bytes","v":"="}', '{"$":"float","v":"1e999"}'),
+    '{"$":"send","v":{"node":"b","args":1,"timeout":{"run_ms":-1}}}',
+    *("[" * 250 + "]" * 250, '{"$":"overwrite","v":' * 200 + "1" + "}" * 200),
+)
+
+_NOT_PORTABLE = (
+    *(
+        "",
+        "{",
+        '[{"$":"msg"',
+        "NaN",
+        "[-Infinity]",
+        "1e999",
+        "9" * 400,
+        '{"a":1,"a":2}',
+        '{"$":"int","$":"int","v":"1"}',
+    ),
+    *("[" * 251 + "]" * 251, "[" * 100_000, '{"$":"overwrite","v":' * 100_000),
+)
+
+READABLE: list[Value] = [
+    *(Value(encoding="msgpack", data=_packed(data)) for data in _DATA),
+    *(Value(encoding="portable-json/1", data=text.encode()) for text in _PORTABLE),
+]
 """Those that are what they say, at least on the outside."""
 
 STORABLE: list[Value] = [
@@ -56,7 +106,9 @@ STORABLE: list[Value] = [
     *(Value(encoding="msgpack", data=data) for data in (b"", b"\xc1", b"\x91", b"\xc7\xff", b"\xd4\xff\x00")),
     *(Value(encoding="msgpack", data=b"\x91" * depth + b"\xc0") for depth in (400, 2000)),
     *(Value(encoding="json", data=text.encode()) for text in _JSON),
+    *(Value(encoding="portable-json/1", data=text.encode()) for text in _NOT_PORTABLE),
     *(
+        Value(encoding="portable-json/1", data=b"\xff\xfe"),
         Value(encoding="json", data=b"\xff\xfe"),
         Value(encoding="bytes", data=b"\xff"),
         Value(encoding="aes", data=b"x"),

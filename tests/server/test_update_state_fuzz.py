@@ -164,7 +164,10 @@ def _checkpoints(draw: st.DrawFn) -> list[CommitOp]:
             put.checkpoint.versions_seen[name].versions.update(versions)
         if draw(_one_in(3)):
             writes = [Write(idx=idx, channel=draw(_channels), value=draw(_storable)) for idx in (-3, 0, 1)]
-            ops.append(CommitOp(put_writes=WritesPut(checkpoint_id=checkpoint_id, task_id="T", writes=writes)))
+            task_id = draw(
+                st.sampled_from(["T", "11111111-2222-5333-8444-555555555555"])
+            )  # or as LangGraph.js makes it
+            ops.append(CommitOp(put_writes=WritesPut(checkpoint_id=checkpoint_id, task_id=task_id, writes=writes)))
     return ops
 
 

@@ -5,18 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from checkpointd.client.langgraph import RemoteSaver
+from checkpointd.client.langgraph import PortableSerializer, RemoteSaver
 from tests.server_process import ServerProcess
 from tests.states.comparing import Tally
 
 _tally = pytest.StashKey[Tally]()
 
 
+_SERIALISERS = {"portable-json/1": PortableSerializer, "msgpack": JsonPlusSerializer}
+
+
 @pytest.fixture
-def saver(server: ServerProcess, tenant: str) -> Iterator[RemoteSaver]:
+def encoding() -> str:
+    """What values are stored as; a test that is parametrized with it may say another one."""
+    return "portable-json/1"
+
+
+@pytest.fixture
+def saver(server: ServerProcess, tenant: str, encoding: str) -> Iterator[RemoteSaver]:
     """A saver on a tenant of the test's own."""
-    with RemoteSaver.from_conn_string(server.address, tenant=tenant) as saver:
+    with RemoteSaver.from_conn_string(server.address, tenant=tenant, serde=_SERIALISERS[encoding]()) as saver:
         yield saver
 
 

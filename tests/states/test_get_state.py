@@ -22,6 +22,7 @@ from tests.states.graphs import SCENARIOS
 THREAD: RunnableConfig = {"configurable": {"thread_id": "t"}}
 
 
+@pytest.mark.parametrize("encoding", ["portable-json/1", "msgpack"])
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_every_state_is_langgraphs(scenario: Scenario, saver: RemoteSaver, tally: Tally) -> None:
     graph = scenario.build(saver)

@@ -134,8 +134,8 @@ MUTATIONS = (
     Mutation(
         "a step gives one version, above all others",
         "next_checkpoint",
-        "successor(greatest(versions.values()), self._place.style)",
-        'successor(versions.get("count"), self._place.style)',
+        "successor(greatest(versions.values()), self._place.version_style)",
+        'successor(versions.get("count"), self._place.version_style)',
         "the last node, after which nothing runs",
     ),
     Mutation(
@@ -155,8 +155,8 @@ MUTATIONS = (
     Mutation(
         "changes that wait are not told twice",
         "update",
-        "superseded, written & deltas.delta_channels(place.spec))",
-        "superseded, set())",
+        "written & deltas.delta_channels(place.spec)",
+        "set()",
         "a change of another key on a fork",
     ),
     Mutation(

@@ -34,6 +34,7 @@ def client(server: ServerProcess, tenant: str) -> Iterator[Client]:
         yield client
 
 
+@pytest.mark.parametrize("encoding", ["portable-json/1", "msgpack"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "_"))
 def test_an_update_does_what_langgraphs_does(case: Case, saver: RemoteSaver, client: Client, tally: Tally) -> None:
     if wrong := tried(case, saver, client, tally):

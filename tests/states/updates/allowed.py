@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from langgraph.channels.delta import DeltaChannel
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph.message import _messages_delta_reducer
 
+from checkpointd.client.langgraph import PortableSerializer
 from tests.states.comparing import same
 from tests.states.corpus.playing import Graph
 from tests.states.updates.cases import Update
@@ -47,7 +47,7 @@ def _orders_set(problem: Problem) -> bool:
     _, expected, actual = problem.differing
     if not (isinstance(expected, Stored) and isinstance(actual, Stored)):
         return False
-    mine, theirs = (JsonPlusSerializer().loads_typed(stored) for stored in (expected, actual))
+    mine, theirs = (PortableSerializer().loads_typed(stored) for stored in (expected, actual))
     holds_set = any(isinstance(part, set) for part in (mine, *(mine if isinstance(mine, list | tuple) else ())))
     return holds_set and same(mine, theirs)
 
