@@ -35,8 +35,10 @@ class Value(google.protobuf.message.Message):
     ENCODING_FIELD_NUMBER: builtins.int
     DATA_FIELD_NUMBER: builtins.int
     encoding: builtins.str
-    """encoding names how `data` was made. Known names: `null` (no data), `bytes`, `json`, `msgpack` (LangGraph for
-    Python's serialiser) and `portable-json/1`. Any other name is stored as it came. 1 to 64 bytes.
+    """encoding names how `data` was made. Known names: `null` (no data), `bytes`, `json`, `portable-json/1` (which clients
+    in every language write and read; protos/portable-json says how) and `msgpack` (LangGraph for Python's
+    serialiser). Into these the server can look, to work out states; any other name is stored as it came. 1 to 64
+    bytes.
     """
     data: builtins.bytes
     """data is the serialised value. Empty is a value too. Its limit is that of the whole message (see
