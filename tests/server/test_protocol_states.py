@@ -1,5 +1,7 @@
 """The service States on the wire: what it refuses and how."""
 
+from typing import cast
+
 import grpc
 import pytest
 
@@ -18,7 +20,7 @@ from checkpointd.v1.states_pb2_grpc import StatesStub
 from tests.engine.state.kinds import folded, graph_spec, last_value, node, trigger
 from tests.engine.state.langgraph_values import dumped
 from tests.messages import put_checkpoint
-from tests.server.wire import invalid, invoke, refused
+from tests.server.wire import error_reason, invalid, invoke, refused
 
 pytestmark = pytest.mark.usefixtures("stays_well")
 
@@ -106,6 +108,83 @@ def test_values_that_are_no_values_make_no_trouble(grpc_channel: grpc.Channel, g
     assert list(snapshot.next) == ["a"]
     (record,) = grpc_stub.GetStateHistory(GetStateHistoryRequest(thread_id="t"))
     assert record.snapshot == snapshot
+
+
+_NOT_PORTABLE = {
+    "cut off": b'{"x":[1',
+    "nothing": b"",
+    "not UTF-8": b'"\xff"',
+    "NaN": b'{"x":NaN}',
+    "too large a number": b'{"x":1e999}',
+    "too many digits": b'{"x":' + b"9" * 5000 + b"}",
+    "a key twice": b'{"x":1,"x":2}',
+    "lists within lists": b'{"x":' + b"[" * 251 + b"]" * 251 + b"}",
+    "lists without end": b"[" * 200_000,
+    "tags without end": b'{"$":"overwrite","v":' * 50_000,
+}
+_ODDLY_TAGGED = {
+    "unknown": b'{"$":"future","v":{"$":"int","v":"1"}}',
+    "no text": b'{"$":["int"],"v":"1"}',
+    "digits": b'{"$":"int","v":"' + b"9" * 100_000 + b'"}',
+    "a number": b'{"$":"int","v":5}',
+    "base64": b'{"$":"bytes","v":"===="}',
+    "a set": b'{"$":"set","v":{"a":1}}',
+    "a send": b'{"$":"send","v":{"node":{},"args":[]}}',
+    "a message": b'{"$":"msg","v":{"type":"ai","content":5}}',
+    "an overwrite": b'{"$":"overwrite","v":1,"w":null}',
+    "a program": b'{"$":"opaque","lang":"python","enc":"pickle","type":"os:system","v":"Y29zCnN5c3RlbQo="}',
+}
+
+
+def _portable(data: bytes) -> Value:
+    return Value(encoding="portable-json/1", data=data)
+
+
+@pytest.mark.parametrize(
+    "data", [*_NOT_PORTABLE.values(), *_ODDLY_TAGGED.values()], ids=[*_NOT_PORTABLE, *_ODDLY_TAGGED]
+)
+def test_portable_values_that_are_not_what_they_say(
+    grpc_channel: grpc.Channel, grpc_stub: StatesStub, data: bytes
+) -> None:
+    """Where they are stored they are shown as they came; where they have to be looked into, that is refused."""
+    spec = graph_spec(
+        {"x": last_value(), "to": trigger(), "sum": folded("ADD", []), "m": folded("ADD_MESSAGES", [])},
+        [node("a", "to")],
+        ["x", "sum", "m"],
+    )
+    spec.nodes[0].update.keys.names.extend(["m", "sum", "x"])
+    answer = grpc_stub.RegisterGraph(RegisterGraphRequest(graph_name="g", spec=spec))
+    request = put_checkpoint("t", "c1", metadata={"step": 1})
+    for channel in ("x", "to", "sum"):
+        request.put.checkpoint.channel_versions[channel] = f"{1:032}.0.5"
+        request.put.checkpoint.channel_values[channel].CopyFrom(_portable(data))
+    request.put.graph_hash = answer.graph_hash
+    request.put.checkpoint.id = "1f0b6b1e-5a3c-6b7a-8001-000000000001"
+    invoke(grpc_channel, "PutCheckpoint", request)
+
+    snapshot = grpc_stub.GetState(GetStateRequest(thread_id="t")).snapshot
+    assert (snapshot.values["x"], snapshot.values["sum"]) == (_portable(data), _portable(data))
+    (record,) = grpc_stub.GetStateHistory(GetStateHistoryRequest(thread_id="t"))
+    assert record.snapshot.values == snapshot.values
+
+    with refused(grpc.StatusCode.FAILED_PRECONDITION, "NEEDS_CODE") as needed:
+        grpc_stub.UpdateState(_update(_portable(b'{"sum":[1]}')))
+    assert "sum" in needed.message
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_UPDATE") as invalid_update:
+        grpc_stub.UpdateState(_update(_portable(data)))
+    assert invalid_update.metadata["field"] == "supersteps[0].updates[0].value"
+    by_key = _update(Value())
+    by_key.supersteps[0].updates[0].ClearField("value")
+    by_key.supersteps[0].updates[0].writes.add(channel="m", values=[_portable(data)])
+    with pytest.raises(grpc.RpcError) as by_reducer:
+        grpc_stub.UpdateState(by_key)
+    assert error_reason(cast(grpc.Call, by_reducer.value)) in ("INVALID_UPDATE", "NEEDS_CODE")
+    assert grpc_stub.GetState(GetStateRequest(thread_id="t")).snapshot == snapshot
+
+    # What is only passed on is not looked into.
+    by_key.supersteps[0].updates[0].writes[0].channel = "x"
+    grpc_stub.UpdateState(by_key)
+    assert grpc_stub.GetState(GetStateRequest(thread_id="t")).snapshot.values["x"] == _portable(data)
 
 
 def _update(value: Value) -> UpdateStateRequest:
