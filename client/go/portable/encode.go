@@ -229,6 +229,9 @@ func (w *writer) different(value any, seen map[string]struct{}) error {
 
 // object writes one, escaped when it has the key "$" itself.
 func (w *writer) object(members *Object) error {
+	if members == nil {
+		return w.value(nil)
+	}
 	if _, isTagged := members.Get(tagKey); !isTagged {
 		return w.members(members)
 	}

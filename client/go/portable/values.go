@@ -73,6 +73,15 @@ func (o *Object) Map() map[string]any {
 	return made
 }
 
+// String is the object as JSON.
+func (o *Object) String() string {
+	text, err := Encode(o)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
 // Map is a dictionary whose keys are not all strings, in its order. No two keys are the same.
 type Map struct {
 	Entries []Entry
