@@ -3,6 +3,7 @@ package checkpointd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	v1 "checkpointd/checkpointdv1"
@@ -29,6 +30,8 @@ type Interrupt struct {
 	// Answered says that it has an answer, and waits for somebody to run the graph.
 	Answered bool
 
+	// on is the checkpoint whose task asked, and asked the task's write.
+	on    *v1.CheckpointTuple
 	asked *v1.PendingWrite
 	// answers are those that the task has had, this interrupt's with them if it has one.
 	answers *v1.PendingWrite
@@ -37,11 +40,8 @@ type Interrupt struct {
 // Interrupts gives the questions that a thread's head waits with; none when it waits for nothing. It fails with ErrNotFound
 // when the thread has no checkpoint, and ErrUnreadable when a question is stored in Python's own serialisation.
 func (c *Client) Interrupts(ctx context.Context, threadID string) ([]Interrupt, error) {
-	head, err := c.head(ctx, threadID, "")
-	if err != nil {
-		return nil, err
-	}
-	return c.waiting(head)
+	_, waiting, err := c.waiting(ctx, threadID)
+	return waiting, err
 }
 
 // Answer stores the answer of an interrupt that a thread's head waits with, for whoever runs the graph next: in Python
@@ -50,11 +50,7 @@ func (c *Client) Interrupts(ctx context.Context, threadID string) ([]Interrupt, 
 // It fails with ErrNotFound when no such interrupt waits, ErrAnswered when it has been answered, ErrAmbiguous when several
 // wait and id is "", and ErrHeadMoved when the thread went on meanwhile. In all of these it has stored nothing.
 func (c *Client) Answer(ctx context.Context, threadID, id string, answer any) error {
-	head, err := c.head(ctx, threadID, "")
-	if err != nil {
-		return err
-	}
-	waiting, err := c.waiting(head)
+	head, waiting, err := c.waiting(ctx, threadID)
 	if err != nil {
 		return err
 	}
@@ -66,53 +62,113 @@ func (c *Client) Answer(ctx context.Context, threadID, id string, answer any) er
 		// The whole graph waits for this one, wherever in its subgraphs it is.
 		return c.putAnswer(ctx, head, &v1.WritesPut{TaskId: noTask}, answer)
 	}
-	head, chosen, err = c.innermost(ctx, head, chosen)
-	if err != nil {
-		return err
-	}
 	answers, err := c.answersOf(chosen)
 	if err != nil {
 		return err
 	}
 	task := &v1.WritesPut{TaskId: chosen.asked.GetTaskId(), TaskPath: chosen.asked.GetTaskPath()}
-	return c.putAnswer(ctx, head, task, append(answers, answer))
+	return c.putAnswer(ctx, chosen.on, task, append(answers, answer))
 }
 
-func (c *Client) head(ctx context.Context, threadID, namespace string) (*v1.CheckpointTuple, error) {
-	found, err := c.Checkpoints.GetCheckpoint(ctx, &v1.GetCheckpointRequest{ThreadId: threadID, CheckpointNs: namespace})
+// waiting gives a thread's head, and the questions that it waits with.
+func (c *Client) waiting(ctx context.Context, threadID string) (*v1.CheckpointTuple, []Interrupt, error) {
+	// The server knows which tasks have finished, and which of them two languages have both worked on.
+	state, err := c.States.GetState(ctx, &v1.GetStateRequest{ThreadId: threadID})
+	if err != nil {
+		return nil, nil, err
+	}
+	head, err := c.checkpoint(ctx, threadID, "", state.GetSnapshot().GetConfig().GetCheckpointId())
+	if err != nil {
+		return nil, nil, err
+	}
+	asked, err := c.asked(head)
+	if err != nil {
+		return nil, nil, err
+	}
+	var waiting []Interrupt
+	for _, one := range asked {
+		if slices.ContainsFunc(state.GetSnapshot().GetInterrupts(), func(live *v1.StateInterrupt) bool {
+			return live.GetId() == one.ID
+		}) {
+			waiting = append(waiting, one)
+		}
+	}
+	if len(waiting) > 1 {
+		err = c.followInside(ctx, head, waiting)
+	}
+	return head, waiting, err
+}
+
+// checkpoint gives one, or the head of the namespace when id is "".
+func (c *Client) checkpoint(ctx context.Context, threadID, namespace, id string) (*v1.CheckpointTuple, error) {
+	found, err := c.Checkpoints.GetCheckpoint(ctx, &v1.GetCheckpointRequest{
+		ThreadId: threadID, CheckpointNs: namespace, CheckpointId: id,
+	})
 	return found.GetCheckpointTuple(), err
 }
 
-// waiting gives the interrupts of a checkpoint's tasks that have not finished.
-func (c *Client) waiting(of *v1.CheckpointTuple) ([]Interrupt, error) {
+// asked gives what the tasks of a checkpoint have asked, be it finished meanwhile.
+func (c *Client) asked(on *v1.CheckpointTuple) ([]Interrupt, error) {
 	var found []Interrupt
-	answers, finished := map[string]*v1.PendingWrite{}, map[string]bool{}
-	for _, pending := range of.GetPendingWrites() {
+	answers := map[string]*v1.PendingWrite{}
+	for _, pending := range on.GetPendingWrites() {
 		if pending.GetWrite().GetChannel() == resumeChannel {
 			answers[pending.GetTaskId()] = pending
 		}
-		// What a task writes it writes when it has finished, and what is below 0 is about the task.
-		finished[pending.GetTaskId()] = finished[pending.GetTaskId()] || pending.GetWrite().GetIdx() >= 0
 	}
-	for _, pending := range of.GetPendingWrites() {
-		if pending.GetWrite().GetChannel() != interruptChannel || finished[pending.GetTaskId()] {
+	for _, pending := range on.GetPendingWrites() {
+		if pending.GetWrite().GetChannel() != interruptChannel {
 			continue
 		}
-		asked, err := c.questions(pending)
+		questions, err := c.questions(pending)
 		if err != nil {
 			return nil, err
 		}
 		// An answer that the task had before it asked is of an earlier question.
 		byTask, byAnyone := answers[pending.GetTaskId()], answers[noTask]
-		for _, question := range asked {
-			found = append(found, Interrupt{
-				ID: question.ID, Value: question.Value,
-				Answered: byTask.GetSequence() > pending.GetSequence() || byAnyone.GetSequence() > pending.GetSequence(),
-				asked:    pending, answers: byTask,
-			})
+		isAnswered := max(byTask.GetSequence(), byAnyone.GetSequence()) > pending.GetSequence()
+		for _, question := range questions {
+			found = append(found, Interrupt{question.ID, question.Value, isAnswered, on, pending, byTask})
 		}
 	}
 	return found, nil
+}
+
+// followInside finds the tasks of subgraphs that have asked: the graphs around them show the interrupts too, as their tasks'.
+func (c *Client) followInside(ctx context.Context, head *v1.CheckpointTuple, waiting []Interrupt) error {
+	thread, err := c.Threads.GetThread(ctx, &v1.GetThreadRequest{ThreadId: head.GetThreadId()})
+	if err != nil {
+		return err
+	}
+	for _, namespace := range thread.GetHeads() {
+		if !isInside(namespace.GetCheckpointNs(), head) {
+			continue
+		}
+		inner, err := c.checkpoint(ctx, head.GetThreadId(), namespace.GetCheckpointNs(), "")
+		if err != nil {
+			return err
+		}
+		asked, err := c.asked(inner)
+		if err != nil {
+			return err
+		}
+		for place, shown := range waiting {
+			for _, one := range asked {
+				isDeeper := len(inner.GetCheckpointNs()) > len(shown.on.GetCheckpointNs())
+				if one.ID == shown.ID && isDeeper {
+					waiting[place] = one
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// isInside says whether a namespace is that of a task of the checkpoint, in either language's name for the task.
+func isInside(namespace string, head *v1.CheckpointTuple) bool {
+	return slices.ContainsFunc(head.GetPendingWrites(), func(pending *v1.PendingWrite) bool {
+		return strings.Contains(namespace, ":"+pending.GetTaskId())
+	})
 }
 
 // questions are the interrupts in a write.
@@ -176,38 +232,6 @@ func (c *Client) choose(threadID, id string, waiting []Interrupt) (Interrupt, er
 			"interrupt %q of thread %q has an answer already; run the graph", chosen.ID, threadID))
 	}
 	return *chosen, nil
-}
-
-// innermost follows an interrupt into the subgraph whose task asked: each graph around it shows it too, as its task's.
-func (c *Client) innermost(
-	ctx context.Context, head *v1.CheckpointTuple, shown Interrupt,
-) (*v1.CheckpointTuple, Interrupt, error) {
-	thread, err := c.Threads.GetThread(ctx, &v1.GetThreadRequest{ThreadId: head.GetThreadId()})
-	if err != nil {
-		return nil, shown, err
-	}
-	for _, namespace := range thread.GetHeads() {
-		if len(namespace.GetCheckpointNs()) <= len(head.GetCheckpointNs()) {
-			continue
-		}
-		inner, err := c.head(ctx, head.GetThreadId(), namespace.GetCheckpointNs())
-		if err != nil {
-			return nil, shown, err
-		}
-		waiting, err := c.waiting(inner)
-		if err != nil {
-			return nil, shown, err
-		}
-		for _, one := range waiting {
-			if one.ID == shown.ID {
-				head, shown = inner, one
-			}
-		}
-	}
-	if shown.Answered {
-		_, err = c.choose(head.GetThreadId(), shown.ID, []Interrupt{shown})
-	}
-	return head, shown, err
 }
 
 // answersOf are the answers that a task had before it asked.

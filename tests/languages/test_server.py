@@ -50,6 +50,22 @@ def test_the_server_says_what_waits(
     assert {interrupt.id: interrupt.value for interrupt in state.interrupts} == begun.interrupts
 
 
+def test_the_server_says_what_waits_when_both_have_worked_on_a_task(
+    languages: Languages, server: ServerProcess, tenant: str
+) -> None:
+    one, other = languages
+    one.invoke("questions", "t", HI)
+    asked = other.resume("questions", "t", "a")
+    with RemoteSaver(server.address, tenant=tenant) as saver:
+        for register in (False, True):
+            if register:
+                saver.register(compiled("questions", saver, []), "questions")
+            state = saver.get_state(CONFIG, graph_name="questions" if register else None)
+            assert {interrupt.id: interrupt.value for interrupt in state.interrupts} == asked.interrupts
+            assert list(asked.interrupts.values()) == ["second?"]
+            assert len(state.warnings) == (0 if register else 1)  # that the graph is not known
+
+
 def test_the_server_updates_a_state_and_either_language_goes_on(languages: Languages, anyone: RemoteSaver) -> None:
     one, other = languages
     one.invoke("steps", "t", HI)

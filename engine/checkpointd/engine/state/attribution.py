@@ -103,7 +103,8 @@ def statuses_of(found: CheckpointTuple) -> tuple[dict[str, TaskStatus], list[str
     aliases = {}
     for task_id, path in makes_js.of_names():
         if task_id in candidates:
-            aliases[task_id] = by_path[path][0] if path in by_path else task_id
+            same = [task_id, *by_path.get(path, ())]
+            aliases |= dict.fromkeys(same, task_id)
     statuses = task_statuses(_merged(found.pending_writes, aliases))
     unsure = sum(
         bool(status.interrupts) for task_id, status in statuses.items() if task_id in candidates - aliases.keys()
