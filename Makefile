@@ -1,4 +1,5 @@
-# Needs Python 3.11+, make and PyPI. `make` alone says what there is.
+# Needs Python 3.11+, make and PyPI; for the clients in other languages, Node.js 20+ and Go 1.24+. `make` alone says what
+# there is.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -30,9 +31,32 @@ env: $(VENV)/.dev ## make the environment in .venv, with all that development ne
 serve: $(VENV)/.serve ## start a server on 127.0.0.1:50051 with a PostgreSQL of its own (data in .data)
 	@CHECKPOINTD_DATA_DIR="$${CHECKPOINTD_DATA_DIR:-.data}" exec $(BIN)/checkpointd serve
 
+# The clients in other languages, which are built and tested where their toolchains are.
+TYPESCRIPT := client/typescript
+GO := client/go
+HAS_NPM := $(shell command -v npm)
+HAS_GO := $(shell command -v go)
+NPM := npm --prefix $(TYPESCRIPT) --silent
+PACKAGES := $(if $(HAS_NPM),$(TYPESCRIPT)/node_modules/.installed)
+
+$(TYPESCRIPT)/node_modules/.installed: $(TYPESCRIPT)/package.json $(TYPESCRIPT)/package-lock.json
+	npm --prefix $(TYPESCRIPT) ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: typescript
+typescript: $(PACKAGES) ## build the TypeScript client (Node.js 20 or newer)
+	$(if $(HAS_NPM),$(NPM) run build,$(NO_NPM))
+
+NO_NPM := @echo "SKIPPED: the TypeScript client and threads that change language; npm is not on the PATH"
+NO_GO := @echo "SKIPPED: the Go client and what it approves; go is not on the PATH"
+
 .PHONY: test
-test: $(VENV)/.dev ## run all tests against real servers and a real PostgreSQL
+test: $(VENV)/.dev $(PACKAGES) ## run all tests of all clients against real servers and a real PostgreSQL
+	$(if $(HAS_NPM),$(NPM) test)
+	$(if $(HAS_GO),cd $(GO) && go test ./...)
 	$(BIN)/python -m pytest
+	$(if $(HAS_NPM),,$(NO_NPM))
+	$(if $(HAS_GO),,$(NO_GO))
 
 .PHONY: robustness
 robustness: $(VENV)/.dev ## kill servers and PostgreSQL under many clients; lose nothing (SEED=, SECONDS=, CLIENTS=, OUT=)
@@ -44,11 +68,13 @@ bench: $(VENV)/.dev ## measure it beside PostgresSaver on one PostgreSQL (QUICK=
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS)) $(if $(OUT),--out $(OUT))
 
 .PHONY: lint
-lint: $(VENV)/.dev ## style, types and import contracts
+lint: $(VENV)/.dev $(PACKAGES) ## style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(if $(HAS_NPM),$(NPM) run lint)
+	$(if $(HAS_GO),cd $(GO) && go vet ./... && go run ./internal/generate -check && test -z "$$(gofmt -l . | tee /dev/stderr)")
 
 .PHONY: format
 format: $(VENV)/.dev ## format the code
@@ -56,9 +82,11 @@ format: $(VENV)/.dev ## format the code
 	$(BIN)/ruff format .
 
 .PHONY: protos
-protos: $(VENV)/.dev ## make the stubs from protos/checkpointd again
+protos: $(VENV)/.dev $(PACKAGES) ## make the stubs from protos/checkpointd again
 	$(BIN)/python protos/generate.py $(STUBS)
+	$(if $(HAS_NPM),$(NPM) run generate)
+	$(if $(HAS_GO),cd $(GO) && go run ./internal/generate)
 
 .PHONY: clean
 clean: ## remove the environment and caches; data in .data stays
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist client/typescript/node_modules client/typescript/dist

@@ -52,6 +52,11 @@ def test_vector(vector: dict[str, Any]) -> None:
         assert exactly(data) == exactly(again)
 
 
+def test_the_readme_says_how_many_there_are() -> None:
+    readme = (FILE.parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"{len(VECTORS)} test vectors" in readme
+
+
 def test_the_vectors_are_named_once_and_say_what_every_language_gives() -> None:
     assert len({vector["name"] for vector in VECTORS}) == len(VECTORS)
     for vector in VECTORS:

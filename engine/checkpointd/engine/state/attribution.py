@@ -100,7 +100,7 @@ def statuses_of(found: CheckpointTuple) -> tuple[dict[str, TaskStatus], list[str
         return task_statuses(found.pending_writes), []
     by_path = _by_path(found.pending_writes)
     makes_js = _JsIds(found.checkpoint, found.checkpoint_ns, origin(found).step + 1)
-    aliases = {}
+    aliases: dict[str, str] = {}
     for task_id, path in makes_js.of_names():
         if task_id in candidates:
             same = [task_id, *by_path.get(path, ())]
