@@ -168,7 +168,7 @@ def test_a_copy_and_what_follows_it() -> None:
         (("text", "__copy__"), "update.values"),
         (([{"a": 1}], "__copy__"), "update.then[0]"),
         ((["ab"], "__copy__"), "update.then[0]"),
-        (({"a": lambda: 1},), "update.values['a']"),
+        (({"a": dir},), "update.values['a']"),
         (({"\ud800": 1},), "channel"),
         ((None, 5), "as_node"),
         ((None, "a", 5), "task_id"),
