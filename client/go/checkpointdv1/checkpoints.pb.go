@@ -1,6 +1,6 @@
 // Checkpoints: putting, getting and listing what a graph saves.
 //
-// Every rpc may also fail with:
+// Every rpc may also fail as access.proto says at its top, and with:
 //   * INVALID_ARGUMENT, reason MALFORMED_REQUEST: the bytes are not the request's message.
 //   * RESOURCE_EXHAUSTED, reason MESSAGE_TOO_LARGE: the request is over the server's limit (`--max-message-size`).
 //   * UNAVAILABLE, reason DATABASE_UNAVAILABLE, DATABASE_READ_ONLY or SERVER_STOPPING, or without a reason when the server
@@ -1725,7 +1725,7 @@ var File_checkpointd_v1_checkpoints_proto protoreflect.FileDescriptor
 
 const file_checkpointd_v1_checkpoints_proto_rawDesc = "" +
 	"\n" +
-	" checkpointd/v1/checkpoints.proto\x12\x0echeckpointd.v1\x1a\x19checkpointd/v1/core.proto\"\xb3\x03\n" +
+	" checkpointd/v1/checkpoints.proto\x12\x0echeckpointd.v1\x1a\x1bcheckpointd/v1/access.proto\x1a\x19checkpointd/v1/core.proto\"\xb3\x03\n" +
 	"\rCheckpointPut\x12#\n" +
 	"\rcheckpoint_ns\x18\x01 \x01(\tR\fcheckpointNs\x12:\n" +
 	"\n" +
@@ -1845,15 +1845,15 @@ const file_checkpointd_v1_checkpoints_proto_rawDesc = "" +
 	"\x0eCheckpointView\x12\x1f\n" +
 	"\x1bCHECKPOINT_VIEW_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14CHECKPOINT_VIEW_FULL\x10\x01\x12\x1c\n" +
-	"\x18CHECKPOINT_VIEW_METADATA\x10\x022\x84\x05\n" +
-	"\vCheckpoints\x12\\\n" +
-	"\rPutCheckpoint\x12$.checkpointd.v1.PutCheckpointRequest\x1a%.checkpointd.v1.PutCheckpointResponse\x12P\n" +
-	"\tPutWrites\x12 .checkpointd.v1.PutWritesRequest\x1a!.checkpointd.v1.PutWritesResponse\x12G\n" +
-	"\x06Commit\x12\x1d.checkpointd.v1.CommitRequest\x1a\x1e.checkpointd.v1.CommitResponse\x12\\\n" +
-	"\rGetCheckpoint\x12$.checkpointd.v1.GetCheckpointRequest\x1a%.checkpointd.v1.GetCheckpointResponse\x12d\n" +
-	"\x0fListCheckpoints\x12&.checkpointd.v1.ListCheckpointsRequest\x1a'.checkpointd.v1.ListCheckpointsResponse0\x01\x12h\n" +
-	"\x11GetChannelHistory\x12(.checkpointd.v1.GetChannelHistoryRequest\x1a).checkpointd.v1.GetChannelHistoryResponse\x12N\n" +
-	"\aSession\x12\x1e.checkpointd.v1.SessionRequest\x1a\x1f.checkpointd.v1.SessionResponse(\x010\x01B4\n" +
+	"\x18CHECKPOINT_VIEW_METADATA\x10\x022\xca\x05\n" +
+	"\vCheckpoints\x12f\n" +
+	"\rPutCheckpoint\x12$.checkpointd.v1.PutCheckpointRequest\x1a%.checkpointd.v1.PutCheckpointResponse\"\b\xa2\xd4\x18\x04\b\x02\x10\x01\x12Z\n" +
+	"\tPutWrites\x12 .checkpointd.v1.PutWritesRequest\x1a!.checkpointd.v1.PutWritesResponse\"\b\xa2\xd4\x18\x04\b\x02\x10\x01\x12Q\n" +
+	"\x06Commit\x12\x1d.checkpointd.v1.CommitRequest\x1a\x1e.checkpointd.v1.CommitResponse\"\b\xa2\xd4\x18\x04\b\x02\x10\x01\x12f\n" +
+	"\rGetCheckpoint\x12$.checkpointd.v1.GetCheckpointRequest\x1a%.checkpointd.v1.GetCheckpointResponse\"\b\xa2\xd4\x18\x04\b\x01\x10\x01\x12n\n" +
+	"\x0fListCheckpoints\x12&.checkpointd.v1.ListCheckpointsRequest\x1a'.checkpointd.v1.ListCheckpointsResponse\"\b\xa2\xd4\x18\x04\b\x01\x10\x010\x01\x12r\n" +
+	"\x11GetChannelHistory\x12(.checkpointd.v1.GetChannelHistoryRequest\x1a).checkpointd.v1.GetChannelHistoryResponse\"\b\xa2\xd4\x18\x04\b\x01\x10\x01\x12X\n" +
+	"\aSession\x12\x1e.checkpointd.v1.SessionRequest\x1a\x1f.checkpointd.v1.SessionResponse\"\b\xa2\xd4\x18\x04\b\x01\x10\x02(\x010\x01B4\n" +
 	"\x12dev.checkpointd.v1P\x01Z\x1ccheckpointd/v1;checkpointdv1b\x06proto3"
 
 var (
@@ -1972,6 +1972,7 @@ func file_checkpointd_v1_checkpoints_proto_init() {
 	if File_checkpointd_v1_checkpoints_proto != nil {
 		return
 	}
+	file_checkpointd_v1_access_proto_init()
 	file_checkpointd_v1_core_proto_init()
 	file_checkpointd_v1_checkpoints_proto_msgTypes[6].OneofWrappers = []any{
 		(*CommitOp_PutCheckpoint)(nil),

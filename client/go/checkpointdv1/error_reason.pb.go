@@ -255,6 +255,62 @@ const (
 	//	  "metadata": {"version": "7"}
 	//	}
 	ErrorReason_ERROR_REASON_VALUE_DAMAGED ErrorReason = 23
+	// ERROR_REASON_CREDENTIAL_MISSING: the server wants to know who calls, and the call does not say. Sent with UNAUTHENTICATED.
+	//
+	//	{
+	//	  "code": "UNAUTHENTICATED",
+	//	  "message": "this server wants a credential; send an API key or a JWT as metadata 'authorization: Bearer ...'",
+	//	  "reason": "CREDENTIAL_MISSING",
+	//	  "metadata": {}
+	//	}
+	ErrorReason_ERROR_REASON_CREDENTIAL_MISSING ErrorReason = 24
+	// ERROR_REASON_CREDENTIAL_INVALID: the credential is not well formed, is not known here, was revoked, or does not prove what
+	// it says. Which of these is in the server's log only. Sent with UNAUTHENTICATED.
+	//
+	//	{
+	//	  "code": "UNAUTHENTICATED",
+	//	  "message": "the credential is not valid here; ask who runs this server for another one",
+	//	  "reason": "CREDENTIAL_INVALID",
+	//	  "metadata": {}
+	//	}
+	ErrorReason_ERROR_REASON_CREDENTIAL_INVALID ErrorReason = 25
+	// ERROR_REASON_CREDENTIAL_EXPIRED: the credential was good, and its time is over. Sent with UNAUTHENTICATED.
+	//
+	//	{
+	//	  "code": "UNAUTHENTICATED",
+	//	  "message": "the credential expired at 2026-11-26T12:00:00+00:00; get a new one",
+	//	  "reason": "CREDENTIAL_EXPIRED",
+	//	  "metadata": {"expired_at": "2026-11-26T12:00:00+00:00"}
+	//	}
+	ErrorReason_ERROR_REASON_CREDENTIAL_EXPIRED ErrorReason = 26
+	// ERROR_REASON_PERMISSION_DENIED: the credential does not allow this call, or not for these threads or this tenant. What the
+	// call names was not looked at. Sent with PERMISSION_DENIED.
+	//
+	//	{
+	//	  "code": "PERMISSION_DENIED",
+	//	  "message": "DeleteThread needs the role write, and the credential has read",
+	//	  "reason": "PERMISSION_DENIED",
+	//	  "metadata": {"rpc": "DeleteThread", "role": "write"}
+	//	}
+	ErrorReason_ERROR_REASON_PERMISSION_DENIED ErrorReason = 27
+	// ERROR_REASON_API_KEYS_OFF: the server takes no API keys, so it makes none. Sent with FAILED_PRECONDITION.
+	//
+	//	{
+	//	  "code": "FAILED_PRECONDITION",
+	//	  "message": "this server takes no API keys; start it with --auth api-key",
+	//	  "reason": "API_KEYS_OFF",
+	//	  "metadata": {"option": "--auth"}
+	//	}
+	ErrorReason_ERROR_REASON_API_KEYS_OFF ErrorReason = 28
+	// ERROR_REASON_API_KEY_NOT_FOUND: the tenant has no such API key, or it has ended. Sent with NOT_FOUND.
+	//
+	//	{
+	//	  "code": "NOT_FOUND",
+	//	  "message": "there is no API key 'k3vq7m2x9a4d'; see ListApiKeys",
+	//	  "reason": "API_KEY_NOT_FOUND",
+	//	  "metadata": {"key_id": "k3vq7m2x9a4d"}
+	//	}
+	ErrorReason_ERROR_REASON_API_KEY_NOT_FOUND ErrorReason = 29
 )
 
 // Enum value maps for ErrorReason.
@@ -284,6 +340,12 @@ var (
 		21: "ERROR_REASON_ALREADY_WRITTEN",
 		22: "ERROR_REASON_BASE_MISMATCH",
 		23: "ERROR_REASON_VALUE_DAMAGED",
+		24: "ERROR_REASON_CREDENTIAL_MISSING",
+		25: "ERROR_REASON_CREDENTIAL_INVALID",
+		26: "ERROR_REASON_CREDENTIAL_EXPIRED",
+		27: "ERROR_REASON_PERMISSION_DENIED",
+		28: "ERROR_REASON_API_KEYS_OFF",
+		29: "ERROR_REASON_API_KEY_NOT_FOUND",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":          0,
@@ -310,6 +372,12 @@ var (
 		"ERROR_REASON_ALREADY_WRITTEN":      21,
 		"ERROR_REASON_BASE_MISMATCH":        22,
 		"ERROR_REASON_VALUE_DAMAGED":        23,
+		"ERROR_REASON_CREDENTIAL_MISSING":   24,
+		"ERROR_REASON_CREDENTIAL_INVALID":   25,
+		"ERROR_REASON_CREDENTIAL_EXPIRED":   26,
+		"ERROR_REASON_PERMISSION_DENIED":    27,
+		"ERROR_REASON_API_KEYS_OFF":         28,
+		"ERROR_REASON_API_KEY_NOT_FOUND":    29,
 	}
 )
 
@@ -344,7 +412,7 @@ var File_checkpointd_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_checkpointd_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"!checkpointd/v1/error_reason.proto\x12\x0echeckpointd.v1*\xa8\x06\n" +
+	"!checkpointd/v1/error_reason.proto\x12\x0echeckpointd.v1*\xfe\a\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12\"\n" +
@@ -370,7 +438,13 @@ const file_checkpointd_v1_error_reason_proto_rawDesc = "" +
 	"\x1cERROR_REASON_SERVER_STOPPING\x10\x14\x12 \n" +
 	"\x1cERROR_REASON_ALREADY_WRITTEN\x10\x15\x12\x1e\n" +
 	"\x1aERROR_REASON_BASE_MISMATCH\x10\x16\x12\x1e\n" +
-	"\x1aERROR_REASON_VALUE_DAMAGED\x10\x17B4\n" +
+	"\x1aERROR_REASON_VALUE_DAMAGED\x10\x17\x12#\n" +
+	"\x1fERROR_REASON_CREDENTIAL_MISSING\x10\x18\x12#\n" +
+	"\x1fERROR_REASON_CREDENTIAL_INVALID\x10\x19\x12#\n" +
+	"\x1fERROR_REASON_CREDENTIAL_EXPIRED\x10\x1a\x12\"\n" +
+	"\x1eERROR_REASON_PERMISSION_DENIED\x10\x1b\x12\x1d\n" +
+	"\x19ERROR_REASON_API_KEYS_OFF\x10\x1c\x12\"\n" +
+	"\x1eERROR_REASON_API_KEY_NOT_FOUND\x10\x1dB4\n" +
 	"\x12dev.checkpointd.v1P\x01Z\x1ccheckpointd/v1;checkpointdv1b\x06proto3"
 
 var (

@@ -441,7 +441,7 @@ var File_checkpointd_v1_leases_proto protoreflect.FileDescriptor
 
 const file_checkpointd_v1_leases_proto_rawDesc = "" +
 	"\n" +
-	"\x1bcheckpointd/v1/leases.proto\x12\x0echeckpointd.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x01\n" +
+	"\x1bcheckpointd/v1/leases.proto\x12\x0echeckpointd.v1\x1a\x1bcheckpointd/v1/access.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x01\n" +
 	"\x05Lease\x12#\n" +
 	"\rfencing_token\x18\x01 \x01(\x04R\ffencingToken\x12\x16\n" +
 	"\x06holder\x18\x02 \x01(\tR\x06holder\x129\n" +
@@ -466,12 +466,12 @@ const file_checkpointd_v1_leases_proto_rawDesc = "" +
 	"\tthread_id\x18\x01 \x01(\tR\bthreadId\x12\x16\n" +
 	"\x06holder\x18\x02 \x01(\tR\x06holder\x12#\n" +
 	"\rfencing_token\x18\x03 \x01(\x04R\ffencingToken\"\x16\n" +
-	"\x14ReleaseLeaseResponse2\x93\x02\n" +
-	"\x06Leases\x12Y\n" +
-	"\fAcquireLease\x12#.checkpointd.v1.AcquireLeaseRequest\x1a$.checkpointd.v1.AcquireLeaseResponse\x12S\n" +
+	"\x14ReleaseLeaseResponse2\xb1\x02\n" +
+	"\x06Leases\x12c\n" +
+	"\fAcquireLease\x12#.checkpointd.v1.AcquireLeaseRequest\x1a$.checkpointd.v1.AcquireLeaseResponse\"\b\xa2\xd4\x18\x04\b\x02\x10\x01\x12]\n" +
 	"\n" +
-	"RenewLease\x12!.checkpointd.v1.RenewLeaseRequest\x1a\".checkpointd.v1.RenewLeaseResponse\x12Y\n" +
-	"\fReleaseLease\x12#.checkpointd.v1.ReleaseLeaseRequest\x1a$.checkpointd.v1.ReleaseLeaseResponseB4\n" +
+	"RenewLease\x12!.checkpointd.v1.RenewLeaseRequest\x1a\".checkpointd.v1.RenewLeaseResponse\"\b\xa2\xd4\x18\x04\b\x02\x10\x01\x12c\n" +
+	"\fReleaseLease\x12#.checkpointd.v1.ReleaseLeaseRequest\x1a$.checkpointd.v1.ReleaseLeaseResponse\"\b\xa2\xd4\x18\x04\b\x02\x10\x01B4\n" +
 	"\x12dev.checkpointd.v1P\x01Z\x1ccheckpointd/v1;checkpointdv1b\x06proto3"
 
 var (
@@ -524,6 +524,7 @@ func file_checkpointd_v1_leases_proto_init() {
 	if File_checkpointd_v1_leases_proto != nil {
 		return
 	}
+	file_checkpointd_v1_access_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -1630,7 +1630,7 @@ var File_checkpointd_v1_states_proto protoreflect.FileDescriptor
 
 const file_checkpointd_v1_states_proto_rawDesc = "" +
 	"\n" +
-	"\x1bcheckpointd/v1/states.proto\x12\x0echeckpointd.v1\x1a\x19checkpointd/v1/core.proto\x1a\x1acheckpointd/v1/graph.proto\"d\n" +
+	"\x1bcheckpointd/v1/states.proto\x12\x0echeckpointd.v1\x1a\x1bcheckpointd/v1/access.proto\x1a\x19checkpointd/v1/core.proto\x1a\x1acheckpointd/v1/graph.proto\"d\n" +
 	"\x14RegisterGraphRequest\x12\x1d\n" +
 	"\n" +
 	"graph_name\x18\x01 \x01(\tR\tgraphName\x12-\n" +
@@ -1757,12 +1757,12 @@ const file_checkpointd_v1_states_proto_rawDesc = "" +
 	"request_id\x18\b \x01(\tR\trequestId\"\x8c\x01\n" +
 	"\x13UpdateStateResponse\x123\n" +
 	"\x06config\x18\x01 \x01(\v2\x1b.checkpointd.v1.StateConfigR\x06config\x12@\n" +
-	"\rparent_config\x18\x02 \x01(\v2\x1b.checkpointd.v1.StateConfigR\fparentConfig2\xf3\x02\n" +
-	"\x06States\x12\\\n" +
-	"\rRegisterGraph\x12$.checkpointd.v1.RegisterGraphRequest\x1a%.checkpointd.v1.RegisterGraphResponse\x12M\n" +
-	"\bGetState\x12\x1f.checkpointd.v1.GetStateRequest\x1a .checkpointd.v1.GetStateResponse\x12d\n" +
-	"\x0fGetStateHistory\x12&.checkpointd.v1.GetStateHistoryRequest\x1a'.checkpointd.v1.GetStateHistoryResponse0\x01\x12V\n" +
-	"\vUpdateState\x12\".checkpointd.v1.UpdateStateRequest\x1a#.checkpointd.v1.UpdateStateResponseB4\n" +
+	"\rparent_config\x18\x02 \x01(\v2\x1b.checkpointd.v1.StateConfigR\fparentConfig2\x9b\x03\n" +
+	"\x06States\x12f\n" +
+	"\rRegisterGraph\x12$.checkpointd.v1.RegisterGraphRequest\x1a%.checkpointd.v1.RegisterGraphResponse\"\b\xa2\xd4\x18\x04\b\x02\x10\x02\x12W\n" +
+	"\bGetState\x12\x1f.checkpointd.v1.GetStateRequest\x1a .checkpointd.v1.GetStateResponse\"\b\xa2\xd4\x18\x04\b\x01\x10\x01\x12n\n" +
+	"\x0fGetStateHistory\x12&.checkpointd.v1.GetStateHistoryRequest\x1a'.checkpointd.v1.GetStateHistoryResponse\"\b\xa2\xd4\x18\x04\b\x01\x10\x010\x01\x12`\n" +
+	"\vUpdateState\x12\".checkpointd.v1.UpdateStateRequest\x1a#.checkpointd.v1.UpdateStateResponse\"\b\xa2\xd4\x18\x04\b\x02\x10\x01B4\n" +
 	"\x12dev.checkpointd.v1P\x01Z\x1ccheckpointd/v1;checkpointdv1b\x06proto3"
 
 var (
@@ -1870,6 +1870,7 @@ func file_checkpointd_v1_states_proto_init() {
 	if File_checkpointd_v1_states_proto != nil {
 		return
 	}
+	file_checkpointd_v1_access_proto_init()
 	file_checkpointd_v1_core_proto_init()
 	file_checkpointd_v1_graph_proto_init()
 	file_checkpointd_v1_states_proto_msgTypes[5].OneofWrappers = []any{

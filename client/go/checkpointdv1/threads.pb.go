@@ -907,7 +907,7 @@ var File_checkpointd_v1_threads_proto protoreflect.FileDescriptor
 
 const file_checkpointd_v1_threads_proto_rawDesc = "" +
 	"\n" +
-	"\x1ccheckpointd/v1/threads.proto\x12\x0echeckpointd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x01\n" +
+	"\x1ccheckpointd/v1/threads.proto\x12\x0echeckpointd.v1\x1a\x1bcheckpointd/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x01\n" +
 	"\x06Thread\x12\x1b\n" +
 	"\tthread_id\x18\x01 \x01(\tR\bthreadId\x129\n" +
 	"\n" +
@@ -966,16 +966,16 @@ const file_checkpointd_v1_threads_proto_rawDesc = "" +
 	"\rPruneStrategy\x12\x1e\n" +
 	"\x1aPRUNE_STRATEGY_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aPRUNE_STRATEGY_KEEP_LATEST\x10\x01\x12\x19\n" +
-	"\x15PRUNE_STRATEGY_DELETE\x10\x022\x93\x04\n" +
-	"\aThreads\x12P\n" +
-	"\tGetThread\x12 .checkpointd.v1.GetThreadRequest\x1a!.checkpointd.v1.GetThreadResponse\x12V\n" +
-	"\vListThreads\x12\".checkpointd.v1.ListThreadsRequest\x1a#.checkpointd.v1.ListThreadsResponse\x12Y\n" +
-	"\fDeleteThread\x12#.checkpointd.v1.DeleteThreadRequest\x1a$.checkpointd.v1.DeleteThreadResponse\x12S\n" +
+	"\x15PRUNE_STRATEGY_DELETE\x10\x022\xcf\x04\n" +
+	"\aThreads\x12Z\n" +
+	"\tGetThread\x12 .checkpointd.v1.GetThreadRequest\x1a!.checkpointd.v1.GetThreadResponse\"\b\xa2\xd4\x18\x04\b\x01\x10\x01\x12`\n" +
+	"\vListThreads\x12\".checkpointd.v1.ListThreadsRequest\x1a#.checkpointd.v1.ListThreadsResponse\"\b\xa2\xd4\x18\x04\b\x01\x10\x01\x12c\n" +
+	"\fDeleteThread\x12#.checkpointd.v1.DeleteThreadRequest\x1a$.checkpointd.v1.DeleteThreadResponse\"\b\xa2\xd4\x18\x04\b\x02\x10\x01\x12]\n" +
 	"\n" +
-	"CopyThread\x12!.checkpointd.v1.CopyThreadRequest\x1a\".checkpointd.v1.CopyThreadResponse\x12Y\n" +
-	"\fPruneThreads\x12#.checkpointd.v1.PruneThreadsRequest\x1a$.checkpointd.v1.PruneThreadsResponse\x12S\n" +
+	"CopyThread\x12!.checkpointd.v1.CopyThreadRequest\x1a\".checkpointd.v1.CopyThreadResponse\"\b\xa2\xd4\x18\x04\b\x02\x10\x01\x12c\n" +
+	"\fPruneThreads\x12#.checkpointd.v1.PruneThreadsRequest\x1a$.checkpointd.v1.PruneThreadsResponse\"\b\xa2\xd4\x18\x04\b\x02\x10\x01\x12]\n" +
 	"\n" +
-	"DeleteRuns\x12!.checkpointd.v1.DeleteRunsRequest\x1a\".checkpointd.v1.DeleteRunsResponseB4\n" +
+	"DeleteRuns\x12!.checkpointd.v1.DeleteRunsRequest\x1a\".checkpointd.v1.DeleteRunsResponse\"\b\xa2\xd4\x18\x04\b\x02\x10\x03B4\n" +
 	"\x12dev.checkpointd.v1P\x01Z\x1ccheckpointd/v1;checkpointdv1b\x06proto3"
 
 var (
@@ -1043,6 +1043,7 @@ func file_checkpointd_v1_threads_proto_init() {
 	if File_checkpointd_v1_threads_proto != nil {
 		return
 	}
+	file_checkpointd_v1_access_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

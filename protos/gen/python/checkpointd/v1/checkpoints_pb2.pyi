@@ -3,7 +3,7 @@
 isort:skip_file
 Checkpoints: putting, getting and listing what a graph saves.
 
-Every rpc may also fail with:
+Every rpc may also fail as access.proto says at its top, and with:
   * INVALID_ARGUMENT, reason MALFORMED_REQUEST: the bytes are not the request's message.
   * RESOURCE_EXHAUSTED, reason MESSAGE_TOO_LARGE: the request is over the server's limit (`--max-message-size`).
   * UNAVAILABLE, reason DATABASE_UNAVAILABLE, DATABASE_READ_ONLY or SERVER_STOPPING, or without a reason when the server

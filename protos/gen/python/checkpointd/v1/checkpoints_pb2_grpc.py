@@ -162,6 +162,9 @@ class CheckpointsServicer(object):
         by their own rpc. The server reads no further while 1000 ops of a session are unanswered. A client that has sent all it
         has ends its side; then it gets the answers that are due, and OK.
 
+        On a server with identity each op needs what its own rpc needs, and is refused alone. A session lasts no longer than its
+        credential.
+
         Errors, which end the stream:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a request has no ops or too many, or an op has the number 0.
         * `UNAVAILABLE`, reason `SERVER_STOPPING`: all that was taken is answered; send the rest elsewhere or later.

@@ -3,7 +3,7 @@
 isort:skip_file
 Checkpoints: putting, getting and listing what a graph saves.
 
-Every rpc may also fail with:
+Every rpc may also fail as access.proto says at its top, and with:
   * INVALID_ARGUMENT, reason MALFORMED_REQUEST: the bytes are not the request's message.
   * RESOURCE_EXHAUSTED, reason MESSAGE_TOO_LARGE: the request is over the server's limit (`--max-message-size`).
   * UNAVAILABLE, reason DATABASE_UNAVAILABLE, DATABASE_READ_ONLY or SERVER_STOPPING, or without a reason when the server
@@ -283,6 +283,9 @@ class CheckpointsStub(typing.Generic[_CheckpointsPutCheckpointType, _Checkpoints
     by their own rpc. The server reads no further while 1000 ops of a session are unanswered. A client that has sent all it
     has ends its side; then it gets the answers that are due, and OK.
 
+    On a server with identity each op needs what its own rpc needs, and is refused alone. A session lasts no longer than its
+    credential.
+
     Errors, which end the stream:
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a request has no ops or too many, or an op has the number 0.
     * `UNAVAILABLE`, reason `SERVER_STOPPING`: all that was taken is answered; send the rest elsewhere or later.
@@ -433,6 +436,9 @@ class CheckpointsServicer(metaclass=abc.ABCMeta):
         Every op is answered, or the stream ends. When it ends with ops unanswered, they may or may not have been stored: send them again, on another stream or
         by their own rpc. The server reads no further while 1000 ops of a session are unanswered. A client that has sent all it
         has ends its side; then it gets the answers that are due, and OK.
+
+        On a server with identity each op needs what its own rpc needs, and is refused alone. A session lasts no longer than its
+        credential.
 
         Errors, which end the stream:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a request has no ops or too many, or an op has the number 0.

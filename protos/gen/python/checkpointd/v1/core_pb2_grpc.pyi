@@ -6,8 +6,9 @@ The nouns that every service shares.
 Strings are UTF-8 without NUL (U+0000). Lengths are counted in bytes of UTF-8. A request that breaks a limit written
 here is refused with INVALID_ARGUMENT and the reason INVALID_FIELD, and changes nothing.
 
-Tenants: the tenant whose data a call reads or writes is never a request field. It is the call's metadata
-`checkpointd-tenant` (1 to 64 characters of `A-Z a-z 0-9 . _ -`); `default` when absent. Tenants share nothing.
+Tenants: the tenant whose data a call reads or writes is never a request field. The caller's credential decides it
+(access.proto); on a server without identity it is the call's metadata `checkpointd-tenant` (1 to 64 characters of
+`A-Z a-z 0-9 . _ -`), `default` when absent. Tenants share nothing.
 """
 
 import abc

@@ -252,6 +252,62 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
           "metadata": {"version": "7"}
         }
     """
+    ERROR_REASON_CREDENTIAL_MISSING: _ErrorReason.ValueType  # 24
+    """ERROR_REASON_CREDENTIAL_MISSING: the server wants to know who calls, and the call does not say. Sent with UNAUTHENTICATED.
+        {
+          "code": "UNAUTHENTICATED",
+          "message": "this server wants a credential; send an API key or a JWT as metadata 'authorization: Bearer ...'",
+          "reason": "CREDENTIAL_MISSING",
+          "metadata": {}
+        }
+    """
+    ERROR_REASON_CREDENTIAL_INVALID: _ErrorReason.ValueType  # 25
+    """ERROR_REASON_CREDENTIAL_INVALID: the credential is not well formed, is not known here, was revoked, or does not prove what
+    it says. Which of these is in the server's log only. Sent with UNAUTHENTICATED.
+        {
+          "code": "UNAUTHENTICATED",
+          "message": "the credential is not valid here; ask who runs this server for another one",
+          "reason": "CREDENTIAL_INVALID",
+          "metadata": {}
+        }
+    """
+    ERROR_REASON_CREDENTIAL_EXPIRED: _ErrorReason.ValueType  # 26
+    """ERROR_REASON_CREDENTIAL_EXPIRED: the credential was good, and its time is over. Sent with UNAUTHENTICATED.
+        {
+          "code": "UNAUTHENTICATED",
+          "message": "the credential expired at 2026-11-26T12:00:00+00:00; get a new one",
+          "reason": "CREDENTIAL_EXPIRED",
+          "metadata": {"expired_at": "2026-11-26T12:00:00+00:00"}
+        }
+    """
+    ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 27
+    """ERROR_REASON_PERMISSION_DENIED: the credential does not allow this call, or not for these threads or this tenant. What the
+    call names was not looked at. Sent with PERMISSION_DENIED.
+        {
+          "code": "PERMISSION_DENIED",
+          "message": "DeleteThread needs the role write, and the credential has read",
+          "reason": "PERMISSION_DENIED",
+          "metadata": {"rpc": "DeleteThread", "role": "write"}
+        }
+    """
+    ERROR_REASON_API_KEYS_OFF: _ErrorReason.ValueType  # 28
+    """ERROR_REASON_API_KEYS_OFF: the server takes no API keys, so it makes none. Sent with FAILED_PRECONDITION.
+        {
+          "code": "FAILED_PRECONDITION",
+          "message": "this server takes no API keys; start it with --auth api-key",
+          "reason": "API_KEYS_OFF",
+          "metadata": {"option": "--auth"}
+        }
+    """
+    ERROR_REASON_API_KEY_NOT_FOUND: _ErrorReason.ValueType  # 29
+    """ERROR_REASON_API_KEY_NOT_FOUND: the tenant has no such API key, or it has ended. Sent with NOT_FOUND.
+        {
+          "code": "NOT_FOUND",
+          "message": "there is no API key 'k3vq7m2x9a4d'; see ListApiKeys",
+          "reason": "API_KEY_NOT_FOUND",
+          "metadata": {"key_id": "k3vq7m2x9a4d"}
+        }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -478,6 +534,62 @@ database was damaged. `checkpointd verify` lists all such values. Sent with DATA
       "message": "a stored value, version '7', is damaged: it is not what its hash says; see `checkpointd verify`",
       "reason": "VALUE_DAMAGED",
       "metadata": {"version": "7"}
+    }
+"""
+ERROR_REASON_CREDENTIAL_MISSING: ErrorReason.ValueType  # 24
+"""ERROR_REASON_CREDENTIAL_MISSING: the server wants to know who calls, and the call does not say. Sent with UNAUTHENTICATED.
+    {
+      "code": "UNAUTHENTICATED",
+      "message": "this server wants a credential; send an API key or a JWT as metadata 'authorization: Bearer ...'",
+      "reason": "CREDENTIAL_MISSING",
+      "metadata": {}
+    }
+"""
+ERROR_REASON_CREDENTIAL_INVALID: ErrorReason.ValueType  # 25
+"""ERROR_REASON_CREDENTIAL_INVALID: the credential is not well formed, is not known here, was revoked, or does not prove what
+it says. Which of these is in the server's log only. Sent with UNAUTHENTICATED.
+    {
+      "code": "UNAUTHENTICATED",
+      "message": "the credential is not valid here; ask who runs this server for another one",
+      "reason": "CREDENTIAL_INVALID",
+      "metadata": {}
+    }
+"""
+ERROR_REASON_CREDENTIAL_EXPIRED: ErrorReason.ValueType  # 26
+"""ERROR_REASON_CREDENTIAL_EXPIRED: the credential was good, and its time is over. Sent with UNAUTHENTICATED.
+    {
+      "code": "UNAUTHENTICATED",
+      "message": "the credential expired at 2026-11-26T12:00:00+00:00; get a new one",
+      "reason": "CREDENTIAL_EXPIRED",
+      "metadata": {"expired_at": "2026-11-26T12:00:00+00:00"}
+    }
+"""
+ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 27
+"""ERROR_REASON_PERMISSION_DENIED: the credential does not allow this call, or not for these threads or this tenant. What the
+call names was not looked at. Sent with PERMISSION_DENIED.
+    {
+      "code": "PERMISSION_DENIED",
+      "message": "DeleteThread needs the role write, and the credential has read",
+      "reason": "PERMISSION_DENIED",
+      "metadata": {"rpc": "DeleteThread", "role": "write"}
+    }
+"""
+ERROR_REASON_API_KEYS_OFF: ErrorReason.ValueType  # 28
+"""ERROR_REASON_API_KEYS_OFF: the server takes no API keys, so it makes none. Sent with FAILED_PRECONDITION.
+    {
+      "code": "FAILED_PRECONDITION",
+      "message": "this server takes no API keys; start it with --auth api-key",
+      "reason": "API_KEYS_OFF",
+      "metadata": {"option": "--auth"}
+    }
+"""
+ERROR_REASON_API_KEY_NOT_FOUND: ErrorReason.ValueType  # 29
+"""ERROR_REASON_API_KEY_NOT_FOUND: the tenant has no such API key, or it has ended. Sent with NOT_FOUND.
+    {
+      "code": "NOT_FOUND",
+      "message": "there is no API key 'k3vq7m2x9a4d'; see ListApiKeys",
+      "reason": "API_KEY_NOT_FOUND",
+      "metadata": {"key_id": "k3vq7m2x9a4d"}
     }
 """
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason

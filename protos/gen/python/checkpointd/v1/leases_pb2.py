@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from checkpointd.v1 import access_pb2 as checkpointd_dot_v1_dot_access__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63heckpointd/v1/leases.proto\x12\x0e\x63heckpointd.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x01\n\x05Lease\x12\x15\n\rfencing_token\x18\x01 \x01(\x04\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\tremaining\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x89\x01\n\x13\x41\x63quireLeaseRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12&\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x04wait\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"<\n\x14\x41\x63quireLeaseResponse\x12$\n\x05lease\x18\x01 \x01(\x0b\x32\x15.checkpointd.v1.Lease\"u\n\x11RenewLeaseRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x15\n\rfencing_token\x18\x03 \x01(\x04\x12&\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\":\n\x12RenewLeaseResponse\x12$\n\x05lease\x18\x01 \x01(\x0b\x32\x15.checkpointd.v1.Lease\"O\n\x13ReleaseLeaseRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x15\n\rfencing_token\x18\x03 \x01(\x04\"\x16\n\x14ReleaseLeaseResponse2\x93\x02\n\x06Leases\x12Y\n\x0c\x41\x63quireLease\x12#.checkpointd.v1.AcquireLeaseRequest\x1a$.checkpointd.v1.AcquireLeaseResponse\x12S\n\nRenewLease\x12!.checkpointd.v1.RenewLeaseRequest\x1a\".checkpointd.v1.RenewLeaseResponse\x12Y\n\x0cReleaseLease\x12#.checkpointd.v1.ReleaseLeaseRequest\x1a$.checkpointd.v1.ReleaseLeaseResponseB4\n\x12\x64\x65v.checkpointd.v1P\x01Z\x1c\x63heckpointd/v1;checkpointdv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63heckpointd/v1/leases.proto\x12\x0e\x63heckpointd.v1\x1a\x1b\x63heckpointd/v1/access.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x01\n\x05Lease\x12\x15\n\rfencing_token\x18\x01 \x01(\x04\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\tremaining\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x89\x01\n\x13\x41\x63quireLeaseRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12&\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x04wait\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"<\n\x14\x41\x63quireLeaseResponse\x12$\n\x05lease\x18\x01 \x01(\x0b\x32\x15.checkpointd.v1.Lease\"u\n\x11RenewLeaseRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x15\n\rfencing_token\x18\x03 \x01(\x04\x12&\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\":\n\x12RenewLeaseResponse\x12$\n\x05lease\x18\x01 \x01(\x0b\x32\x15.checkpointd.v1.Lease\"O\n\x13ReleaseLeaseRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x15\n\rfencing_token\x18\x03 \x01(\x04\"\x16\n\x14ReleaseLeaseResponse2\xb1\x02\n\x06Leases\x12\x63\n\x0c\x41\x63quireLease\x12#.checkpointd.v1.AcquireLeaseRequest\x1a$.checkpointd.v1.AcquireLeaseResponse\"\x08\xa2\xd4\x18\x04\x08\x02\x10\x01\x12]\n\nRenewLease\x12!.checkpointd.v1.RenewLeaseRequest\x1a\".checkpointd.v1.RenewLeaseResponse\"\x08\xa2\xd4\x18\x04\x08\x02\x10\x01\x12\x63\n\x0cReleaseLease\x12#.checkpointd.v1.ReleaseLeaseRequest\x1a$.checkpointd.v1.ReleaseLeaseResponse\"\x08\xa2\xd4\x18\x04\x08\x02\x10\x01\x42\x34\n\x12\x64\x65v.checkpointd.v1P\x01Z\x1c\x63heckpointd/v1;checkpointdv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,20 +35,26 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'checkpointd.v1.leases_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\022dev.checkpointd.v1P\001Z\034checkpointd/v1;checkpointdv1'
-  _globals['_LEASE']._serialized_start=113
-  _globals['_LEASE']._serialized_end=253
-  _globals['_ACQUIRELEASEREQUEST']._serialized_start=256
-  _globals['_ACQUIRELEASEREQUEST']._serialized_end=393
-  _globals['_ACQUIRELEASERESPONSE']._serialized_start=395
-  _globals['_ACQUIRELEASERESPONSE']._serialized_end=455
-  _globals['_RENEWLEASEREQUEST']._serialized_start=457
-  _globals['_RENEWLEASEREQUEST']._serialized_end=574
-  _globals['_RENEWLEASERESPONSE']._serialized_start=576
-  _globals['_RENEWLEASERESPONSE']._serialized_end=634
-  _globals['_RELEASELEASEREQUEST']._serialized_start=636
-  _globals['_RELEASELEASEREQUEST']._serialized_end=715
-  _globals['_RELEASELEASERESPONSE']._serialized_start=717
-  _globals['_RELEASELEASERESPONSE']._serialized_end=739
-  _globals['_LEASES']._serialized_start=742
-  _globals['_LEASES']._serialized_end=1017
+  _globals['_LEASES'].methods_by_name['AcquireLease']._loaded_options = None
+  _globals['_LEASES'].methods_by_name['AcquireLease']._serialized_options = b'\242\324\030\004\010\002\020\001'
+  _globals['_LEASES'].methods_by_name['RenewLease']._loaded_options = None
+  _globals['_LEASES'].methods_by_name['RenewLease']._serialized_options = b'\242\324\030\004\010\002\020\001'
+  _globals['_LEASES'].methods_by_name['ReleaseLease']._loaded_options = None
+  _globals['_LEASES'].methods_by_name['ReleaseLease']._serialized_options = b'\242\324\030\004\010\002\020\001'
+  _globals['_LEASE']._serialized_start=142
+  _globals['_LEASE']._serialized_end=282
+  _globals['_ACQUIRELEASEREQUEST']._serialized_start=285
+  _globals['_ACQUIRELEASEREQUEST']._serialized_end=422
+  _globals['_ACQUIRELEASERESPONSE']._serialized_start=424
+  _globals['_ACQUIRELEASERESPONSE']._serialized_end=484
+  _globals['_RENEWLEASEREQUEST']._serialized_start=486
+  _globals['_RENEWLEASEREQUEST']._serialized_end=603
+  _globals['_RENEWLEASERESPONSE']._serialized_start=605
+  _globals['_RENEWLEASERESPONSE']._serialized_end=663
+  _globals['_RELEASELEASEREQUEST']._serialized_start=665
+  _globals['_RELEASELEASEREQUEST']._serialized_end=744
+  _globals['_RELEASELEASERESPONSE']._serialized_start=746
+  _globals['_RELEASELEASERESPONSE']._serialized_end=768
+  _globals['_LEASES']._serialized_start=771
+  _globals['_LEASES']._serialized_end=1076
 # @@protoc_insertion_point(module_scope)

@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from checkpointd.v1 import access_pb2 as checkpointd_dot_v1_dot_access__pb2
 from checkpointd.v1 import core_pb2 as checkpointd_dot_v1_dot_core__pb2
 from checkpointd.v1 import graph_pb2 as checkpointd_dot_v1_dot_graph__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63heckpointd/v1/states.proto\x12\x0e\x63heckpointd.v1\x1a\x19\x63heckpointd/v1/core.proto\x1a\x1a\x63heckpointd/v1/graph.proto\"S\n\x14RegisterGraphRequest\x12\x12\n\ngraph_name\x18\x01 \x01(\t\x12\'\n\x04spec\x18\x02 \x01(\x0b\x32\x19.checkpointd.v1.GraphSpec\"<\n\x15RegisterGraphResponse\x12\x12\n\ngraph_hash\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\"\xa1\x04\n\rStateSnapshot\x12\x39\n\x06values\x18\x01 \x03(\x0b\x32).checkpointd.v1.StateSnapshot.ValuesEntry\x12)\n\nroot_value\x18\x02 \x01(\x0b\x32\x15.checkpointd.v1.Value\x12\x0c\n\x04next\x18\x03 \x03(\t\x12+\n\x06\x63onfig\x18\x04 \x01(\x0b\x32\x1b.checkpointd.v1.StateConfig\x12*\n\x08metadata\x18\x05 \x01(\x0b\x32\x18.checkpointd.v1.Metadata\x12\x12\n\ncreated_at\x18\x06 \x01(\t\x12\x32\n\rparent_config\x18\x07 \x01(\x0b\x32\x1b.checkpointd.v1.StateConfig\x12(\n\x05tasks\x18\x08 \x03(\x0b\x32\x19.checkpointd.v1.StateTask\x12\x32\n\ninterrupts\x18\t \x03(\x0b\x32\x1e.checkpointd.v1.StateInterrupt\x12\x35\n\nunresolved\x18\n \x03(\x0b\x32!.checkpointd.v1.UnresolvedChannel\x12\x10\n\x08warnings\x18\x0b \x03(\t\x12\x0e\n\x06\x65xists\x18\x0c \x01(\x08\x1a\x44\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.checkpointd.v1.Value:\x02\x38\x01\"\xcc\x01\n\x0bStateConfig\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x15\n\rcheckpoint_ns\x18\x02 \x01(\t\x12\x15\n\rcheckpoint_id\x18\x03 \x01(\t\x12\x46\n\x0e\x63heckpoint_map\x18\x04 \x03(\x0b\x32..checkpointd.v1.StateConfig.CheckpointMapEntry\x1a\x34\n\x12\x43heckpointMapEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb9\x02\n\tStateTask\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12&\n\x04path\x18\x03 \x01(\x0b\x32\x18.checkpointd.v1.TaskPath\x12$\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x15.checkpointd.v1.Value\x12\x32\n\ninterrupts\x18\x05 \x03(\x0b\x32\x1e.checkpointd.v1.StateInterrupt\x12*\n\x06result\x18\x06 \x01(\x0b\x32\x1a.checkpointd.v1.TaskResult\x12-\n\x08subgraph\x18\x07 \x01(\x0b\x32\x1b.checkpointd.v1.StateConfig\x12\x35\n\x0esubgraph_state\x18\x08 \x01(\x0b\x32\x1d.checkpointd.v1.StateSnapshot\"2\n\x08TaskPath\x12\x0e\n\x04pull\x18\x01 \x01(\tH\x00\x12\x0e\n\x04push\x18\x02 \x01(\rH\x00\x42\x06\n\x04kind\"a\n\nTaskResult\x12$\n\x05value\x18\x01 \x01(\x0b\x32\x15.checkpointd.v1.Value\x12-\n\x06writes\x18\x02 \x03(\x0b\x32\x1d.checkpointd.v1.ChannelWrites\"G\n\rChannelWrites\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12%\n\x06values\x18\x02 \x03(\x0b\x32\x15.checkpointd.v1.Value\"r\n\x0eStateInterrupt\x12\n\n\x02id\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.checkpointd.v1.Value\x12.\n\x0fresponse_schema\x18\x03 \x01(\x0b\x32\x15.checkpointd.v1.Value\"p\n\x11UnresolvedChannel\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12#\n\x04\x62\x61se\x18\x02 \x01(\x0b\x32\x15.checkpointd.v1.Value\x12%\n\x06writes\x18\x03 \x03(\x0b\x32\x15.checkpointd.v1.Value\"2\n\x08GraphRef\x12\x0e\n\x04hash\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x42\x06\n\x04kind\"\xa5\x01\n\x0fGetStateRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x15\n\rcheckpoint_ns\x18\x02 \x01(\t\x12\x1a\n\rcheckpoint_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x11\n\tsubgraphs\x18\x04 \x01(\x08\x12\'\n\x05graph\x18\x05 \x01(\x0b\x32\x18.checkpointd.v1.GraphRefB\x10\n\x0e_checkpoint_id\"C\n\x10GetStateResponse\x12/\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1d.checkpointd.v1.StateSnapshot\"\xd7\x01\n\x16GetStateHistoryRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x15\n\rcheckpoint_ns\x18\x02 \x01(\t\x12\x1c\n\x14\x62\x65\x66ore_checkpoint_id\x18\x03 \x01(\t\x12\x17\n\x0fmetadata_filter\x18\x04 \x01(\t\x12\x12\n\x05limit\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\'\n\x05graph\x18\x06 \x01(\x0b\x32\x18.checkpointd.v1.GraphRef\x12\x15\n\rcheckpoint_id\x18\x07 \x01(\tB\x08\n\x06_limit\"J\n\x17GetStateHistoryResponse\x12/\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1d.checkpointd.v1.StateSnapshot\"\xd3\x01\n\x0bStateUpdate\x12-\n\x06writes\x18\x01 \x03(\x0b\x32\x1d.checkpointd.v1.ChannelWrites\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.checkpointd.v1.Value\x12\x0f\n\x07\x61s_node\x18\x03 \x01(\t\x12\x0f\n\x07task_id\x18\x04 \x01(\t\x12\"\n\x04goto\x18\x05 \x01(\x0b\x32\x14.checkpointd.v1.Goto\x12)\n\x04then\x18\x06 \x03(\x0b\x32\x1b.checkpointd.v1.StateUpdate\"3\n\x04Goto\x12+\n\x07targets\x18\x01 \x03(\x0b\x32\x1a.checkpointd.v1.GotoTarget\"J\n\nGotoTarget\x12\x0e\n\x04node\x18\x01 \x01(\tH\x00\x12$\n\x04send\x18\x02 \x01(\x0b\x32\x14.checkpointd.v1.SendH\x00\x42\x06\n\x04kind\":\n\x04Send\x12\x0c\n\x04node\x18\x01 \x01(\t\x12$\n\x05input\x18\x02 \x01(\x0b\x32\x15.checkpointd.v1.Value\"9\n\tSuperstep\x12,\n\x07updates\x18\x01 \x03(\x0b\x32\x1b.checkpointd.v1.StateUpdate\"\x87\x02\n\x12UpdateStateRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x15\n\rcheckpoint_ns\x18\x02 \x01(\t\x12\x15\n\rcheckpoint_id\x18\x03 \x01(\t\x12-\n\nsupersteps\x18\x04 \x03(\x0b\x32\x19.checkpointd.v1.Superstep\x12\x10\n\x08metadata\x18\x05 \x01(\t\x12\'\n\x05graph\x18\x06 \x01(\x0b\x32\x18.checkpointd.v1.GraphRef\x12\x32\n\x0cprecondition\x18\x07 \x01(\x0b\x32\x1c.checkpointd.v1.Precondition\x12\x12\n\nrequest_id\x18\x08 \x01(\t\"v\n\x13UpdateStateResponse\x12+\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1b.checkpointd.v1.StateConfig\x12\x32\n\rparent_config\x18\x02 \x01(\x0b\x32\x1b.checkpointd.v1.StateConfig2\xf3\x02\n\x06States\x12\\\n\rRegisterGraph\x12$.checkpointd.v1.RegisterGraphRequest\x1a%.checkpointd.v1.RegisterGraphResponse\x12M\n\x08GetState\x12\x1f.checkpointd.v1.GetStateRequest\x1a .checkpointd.v1.GetStateResponse\x12\x64\n\x0fGetStateHistory\x12&.checkpointd.v1.GetStateHistoryRequest\x1a\'.checkpointd.v1.GetStateHistoryResponse0\x01\x12V\n\x0bUpdateState\x12\".checkpointd.v1.UpdateStateRequest\x1a#.checkpointd.v1.UpdateStateResponseB4\n\x12\x64\x65v.checkpointd.v1P\x01Z\x1c\x63heckpointd/v1;checkpointdv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63heckpointd/v1/states.proto\x12\x0e\x63heckpointd.v1\x1a\x1b\x63heckpointd/v1/access.proto\x1a\x19\x63heckpointd/v1/core.proto\x1a\x1a\x63heckpointd/v1/graph.proto\"S\n\x14RegisterGraphRequest\x12\x12\n\ngraph_name\x18\x01 \x01(\t\x12\'\n\x04spec\x18\x02 \x01(\x0b\x32\x19.checkpointd.v1.GraphSpec\"<\n\x15RegisterGraphResponse\x12\x12\n\ngraph_hash\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\"\xa1\x04\n\rStateSnapshot\x12\x39\n\x06values\x18\x01 \x03(\x0b\x32).checkpointd.v1.StateSnapshot.ValuesEntry\x12)\n\nroot_value\x18\x02 \x01(\x0b\x32\x15.checkpointd.v1.Value\x12\x0c\n\x04next\x18\x03 \x03(\t\x12+\n\x06\x63onfig\x18\x04 \x01(\x0b\x32\x1b.checkpointd.v1.StateConfig\x12*\n\x08metadata\x18\x05 \x01(\x0b\x32\x18.checkpointd.v1.Metadata\x12\x12\n\ncreated_at\x18\x06 \x01(\t\x12\x32\n\rparent_config\x18\x07 \x01(\x0b\x32\x1b.checkpointd.v1.StateConfig\x12(\n\x05tasks\x18\x08 \x03(\x0b\x32\x19.checkpointd.v1.StateTask\x12\x32\n\ninterrupts\x18\t \x03(\x0b\x32\x1e.checkpointd.v1.StateInterrupt\x12\x35\n\nunresolved\x18\n \x03(\x0b\x32!.checkpointd.v1.UnresolvedChannel\x12\x10\n\x08warnings\x18\x0b \x03(\t\x12\x0e\n\x06\x65xists\x18\x0c \x01(\x08\x1a\x44\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.checkpointd.v1.Value:\x02\x38\x01\"\xcc\x01\n\x0bStateConfig\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x15\n\rcheckpoint_ns\x18\x02 \x01(\t\x12\x15\n\rcheckpoint_id\x18\x03 \x01(\t\x12\x46\n\x0e\x63heckpoint_map\x18\x04 \x03(\x0b\x32..checkpointd.v1.StateConfig.CheckpointMapEntry\x1a\x34\n\x12\x43heckpointMapEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb9\x02\n\tStateTask\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12&\n\x04path\x18\x03 \x01(\x0b\x32\x18.checkpointd.v1.TaskPath\x12$\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x15.checkpointd.v1.Value\x12\x32\n\ninterrupts\x18\x05 \x03(\x0b\x32\x1e.checkpointd.v1.StateInterrupt\x12*\n\x06result\x18\x06 \x01(\x0b\x32\x1a.checkpointd.v1.TaskResult\x12-\n\x08subgraph\x18\x07 \x01(\x0b\x32\x1b.checkpointd.v1.StateConfig\x12\x35\n\x0esubgraph_state\x18\x08 \x01(\x0b\x32\x1d.checkpointd.v1.StateSnapshot\"2\n\x08TaskPath\x12\x0e\n\x04pull\x18\x01 \x01(\tH\x00\x12\x0e\n\x04push\x18\x02 \x01(\rH\x00\x42\x06\n\x04kind\"a\n\nTaskResult\x12$\n\x05value\x18\x01 \x01(\x0b\x32\x15.checkpointd.v1.Value\x12-\n\x06writes\x18\x02 \x03(\x0b\x32\x1d.checkpointd.v1.ChannelWrites\"G\n\rChannelWrites\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12%\n\x06values\x18\x02 \x03(\x0b\x32\x15.checkpointd.v1.Value\"r\n\x0eStateInterrupt\x12\n\n\x02id\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.checkpointd.v1.Value\x12.\n\x0fresponse_schema\x18\x03 \x01(\x0b\x32\x15.checkpointd.v1.Value\"p\n\x11UnresolvedChannel\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12#\n\x04\x62\x61se\x18\x02 \x01(\x0b\x32\x15.checkpointd.v1.Value\x12%\n\x06writes\x18\x03 \x03(\x0b\x32\x15.checkpointd.v1.Value\"2\n\x08GraphRef\x12\x0e\n\x04hash\x18\x01 \x01(\tH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x42\x06\n\x04kind\"\xa5\x01\n\x0fGetStateRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x15\n\rcheckpoint_ns\x18\x02 \x01(\t\x12\x1a\n\rcheckpoint_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x11\n\tsubgraphs\x18\x04 \x01(\x08\x12\'\n\x05graph\x18\x05 \x01(\x0b\x32\x18.checkpointd.v1.GraphRefB\x10\n\x0e_checkpoint_id\"C\n\x10GetStateResponse\x12/\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1d.checkpointd.v1.StateSnapshot\"\xd7\x01\n\x16GetStateHistoryRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x15\n\rcheckpoint_ns\x18\x02 \x01(\t\x12\x1c\n\x14\x62\x65\x66ore_checkpoint_id\x18\x03 \x01(\t\x12\x17\n\x0fmetadata_filter\x18\x04 \x01(\t\x12\x12\n\x05limit\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\'\n\x05graph\x18\x06 \x01(\x0b\x32\x18.checkpointd.v1.GraphRef\x12\x15\n\rcheckpoint_id\x18\x07 \x01(\tB\x08\n\x06_limit\"J\n\x17GetStateHistoryResponse\x12/\n\x08snapshot\x18\x01 \x01(\x0b\x32\x1d.checkpointd.v1.StateSnapshot\"\xd3\x01\n\x0bStateUpdate\x12-\n\x06writes\x18\x01 \x03(\x0b\x32\x1d.checkpointd.v1.ChannelWrites\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.checkpointd.v1.Value\x12\x0f\n\x07\x61s_node\x18\x03 \x01(\t\x12\x0f\n\x07task_id\x18\x04 \x01(\t\x12\"\n\x04goto\x18\x05 \x01(\x0b\x32\x14.checkpointd.v1.Goto\x12)\n\x04then\x18\x06 \x03(\x0b\x32\x1b.checkpointd.v1.StateUpdate\"3\n\x04Goto\x12+\n\x07targets\x18\x01 \x03(\x0b\x32\x1a.checkpointd.v1.GotoTarget\"J\n\nGotoTarget\x12\x0e\n\x04node\x18\x01 \x01(\tH\x00\x12$\n\x04send\x18\x02 \x01(\x0b\x32\x14.checkpointd.v1.SendH\x00\x42\x06\n\x04kind\":\n\x04Send\x12\x0c\n\x04node\x18\x01 \x01(\t\x12$\n\x05input\x18\x02 \x01(\x0b\x32\x15.checkpointd.v1.Value\"9\n\tSuperstep\x12,\n\x07updates\x18\x01 \x03(\x0b\x32\x1b.checkpointd.v1.StateUpdate\"\x87\x02\n\x12UpdateStateRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x15\n\rcheckpoint_ns\x18\x02 \x01(\t\x12\x15\n\rcheckpoint_id\x18\x03 \x01(\t\x12-\n\nsupersteps\x18\x04 \x03(\x0b\x32\x19.checkpointd.v1.Superstep\x12\x10\n\x08metadata\x18\x05 \x01(\t\x12\'\n\x05graph\x18\x06 \x01(\x0b\x32\x18.checkpointd.v1.GraphRef\x12\x32\n\x0cprecondition\x18\x07 \x01(\x0b\x32\x1c.checkpointd.v1.Precondition\x12\x12\n\nrequest_id\x18\x08 \x01(\t\"v\n\x13UpdateStateResponse\x12+\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1b.checkpointd.v1.StateConfig\x12\x32\n\rparent_config\x18\x02 \x01(\x0b\x32\x1b.checkpointd.v1.StateConfig2\x9b\x03\n\x06States\x12\x66\n\rRegisterGraph\x12$.checkpointd.v1.RegisterGraphRequest\x1a%.checkpointd.v1.RegisterGraphResponse\"\x08\xa2\xd4\x18\x04\x08\x02\x10\x02\x12W\n\x08GetState\x12\x1f.checkpointd.v1.GetStateRequest\x1a .checkpointd.v1.GetStateResponse\"\x08\xa2\xd4\x18\x04\x08\x01\x10\x01\x12n\n\x0fGetStateHistory\x12&.checkpointd.v1.GetStateHistoryRequest\x1a\'.checkpointd.v1.GetStateHistoryResponse\"\x08\xa2\xd4\x18\x04\x08\x01\x10\x01\x30\x01\x12`\n\x0bUpdateState\x12\".checkpointd.v1.UpdateStateRequest\x1a#.checkpointd.v1.UpdateStateResponse\"\x08\xa2\xd4\x18\x04\x08\x02\x10\x01\x42\x34\n\x12\x64\x65v.checkpointd.v1P\x01Z\x1c\x63heckpointd/v1;checkpointdv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,54 +39,62 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATESNAPSHOT_VALUESENTRY']._serialized_options = b'8\001'
   _globals['_STATECONFIG_CHECKPOINTMAPENTRY']._loaded_options = None
   _globals['_STATECONFIG_CHECKPOINTMAPENTRY']._serialized_options = b'8\001'
-  _globals['_REGISTERGRAPHREQUEST']._serialized_start=102
-  _globals['_REGISTERGRAPHREQUEST']._serialized_end=185
-  _globals['_REGISTERGRAPHRESPONSE']._serialized_start=187
-  _globals['_REGISTERGRAPHRESPONSE']._serialized_end=247
-  _globals['_STATESNAPSHOT']._serialized_start=250
-  _globals['_STATESNAPSHOT']._serialized_end=795
-  _globals['_STATESNAPSHOT_VALUESENTRY']._serialized_start=727
-  _globals['_STATESNAPSHOT_VALUESENTRY']._serialized_end=795
-  _globals['_STATECONFIG']._serialized_start=798
-  _globals['_STATECONFIG']._serialized_end=1002
-  _globals['_STATECONFIG_CHECKPOINTMAPENTRY']._serialized_start=950
-  _globals['_STATECONFIG_CHECKPOINTMAPENTRY']._serialized_end=1002
-  _globals['_STATETASK']._serialized_start=1005
-  _globals['_STATETASK']._serialized_end=1318
-  _globals['_TASKPATH']._serialized_start=1320
-  _globals['_TASKPATH']._serialized_end=1370
-  _globals['_TASKRESULT']._serialized_start=1372
-  _globals['_TASKRESULT']._serialized_end=1469
-  _globals['_CHANNELWRITES']._serialized_start=1471
-  _globals['_CHANNELWRITES']._serialized_end=1542
-  _globals['_STATEINTERRUPT']._serialized_start=1544
-  _globals['_STATEINTERRUPT']._serialized_end=1658
-  _globals['_UNRESOLVEDCHANNEL']._serialized_start=1660
-  _globals['_UNRESOLVEDCHANNEL']._serialized_end=1772
-  _globals['_GRAPHREF']._serialized_start=1774
-  _globals['_GRAPHREF']._serialized_end=1824
-  _globals['_GETSTATEREQUEST']._serialized_start=1827
-  _globals['_GETSTATEREQUEST']._serialized_end=1992
-  _globals['_GETSTATERESPONSE']._serialized_start=1994
-  _globals['_GETSTATERESPONSE']._serialized_end=2061
-  _globals['_GETSTATEHISTORYREQUEST']._serialized_start=2064
-  _globals['_GETSTATEHISTORYREQUEST']._serialized_end=2279
-  _globals['_GETSTATEHISTORYRESPONSE']._serialized_start=2281
-  _globals['_GETSTATEHISTORYRESPONSE']._serialized_end=2355
-  _globals['_STATEUPDATE']._serialized_start=2358
-  _globals['_STATEUPDATE']._serialized_end=2569
-  _globals['_GOTO']._serialized_start=2571
-  _globals['_GOTO']._serialized_end=2622
-  _globals['_GOTOTARGET']._serialized_start=2624
-  _globals['_GOTOTARGET']._serialized_end=2698
-  _globals['_SEND']._serialized_start=2700
-  _globals['_SEND']._serialized_end=2758
-  _globals['_SUPERSTEP']._serialized_start=2760
-  _globals['_SUPERSTEP']._serialized_end=2817
-  _globals['_UPDATESTATEREQUEST']._serialized_start=2820
-  _globals['_UPDATESTATEREQUEST']._serialized_end=3083
-  _globals['_UPDATESTATERESPONSE']._serialized_start=3085
-  _globals['_UPDATESTATERESPONSE']._serialized_end=3203
-  _globals['_STATES']._serialized_start=3206
-  _globals['_STATES']._serialized_end=3577
+  _globals['_STATES'].methods_by_name['RegisterGraph']._loaded_options = None
+  _globals['_STATES'].methods_by_name['RegisterGraph']._serialized_options = b'\242\324\030\004\010\002\020\002'
+  _globals['_STATES'].methods_by_name['GetState']._loaded_options = None
+  _globals['_STATES'].methods_by_name['GetState']._serialized_options = b'\242\324\030\004\010\001\020\001'
+  _globals['_STATES'].methods_by_name['GetStateHistory']._loaded_options = None
+  _globals['_STATES'].methods_by_name['GetStateHistory']._serialized_options = b'\242\324\030\004\010\001\020\001'
+  _globals['_STATES'].methods_by_name['UpdateState']._loaded_options = None
+  _globals['_STATES'].methods_by_name['UpdateState']._serialized_options = b'\242\324\030\004\010\002\020\001'
+  _globals['_REGISTERGRAPHREQUEST']._serialized_start=131
+  _globals['_REGISTERGRAPHREQUEST']._serialized_end=214
+  _globals['_REGISTERGRAPHRESPONSE']._serialized_start=216
+  _globals['_REGISTERGRAPHRESPONSE']._serialized_end=276
+  _globals['_STATESNAPSHOT']._serialized_start=279
+  _globals['_STATESNAPSHOT']._serialized_end=824
+  _globals['_STATESNAPSHOT_VALUESENTRY']._serialized_start=756
+  _globals['_STATESNAPSHOT_VALUESENTRY']._serialized_end=824
+  _globals['_STATECONFIG']._serialized_start=827
+  _globals['_STATECONFIG']._serialized_end=1031
+  _globals['_STATECONFIG_CHECKPOINTMAPENTRY']._serialized_start=979
+  _globals['_STATECONFIG_CHECKPOINTMAPENTRY']._serialized_end=1031
+  _globals['_STATETASK']._serialized_start=1034
+  _globals['_STATETASK']._serialized_end=1347
+  _globals['_TASKPATH']._serialized_start=1349
+  _globals['_TASKPATH']._serialized_end=1399
+  _globals['_TASKRESULT']._serialized_start=1401
+  _globals['_TASKRESULT']._serialized_end=1498
+  _globals['_CHANNELWRITES']._serialized_start=1500
+  _globals['_CHANNELWRITES']._serialized_end=1571
+  _globals['_STATEINTERRUPT']._serialized_start=1573
+  _globals['_STATEINTERRUPT']._serialized_end=1687
+  _globals['_UNRESOLVEDCHANNEL']._serialized_start=1689
+  _globals['_UNRESOLVEDCHANNEL']._serialized_end=1801
+  _globals['_GRAPHREF']._serialized_start=1803
+  _globals['_GRAPHREF']._serialized_end=1853
+  _globals['_GETSTATEREQUEST']._serialized_start=1856
+  _globals['_GETSTATEREQUEST']._serialized_end=2021
+  _globals['_GETSTATERESPONSE']._serialized_start=2023
+  _globals['_GETSTATERESPONSE']._serialized_end=2090
+  _globals['_GETSTATEHISTORYREQUEST']._serialized_start=2093
+  _globals['_GETSTATEHISTORYREQUEST']._serialized_end=2308
+  _globals['_GETSTATEHISTORYRESPONSE']._serialized_start=2310
+  _globals['_GETSTATEHISTORYRESPONSE']._serialized_end=2384
+  _globals['_STATEUPDATE']._serialized_start=2387
+  _globals['_STATEUPDATE']._serialized_end=2598
+  _globals['_GOTO']._serialized_start=2600
+  _globals['_GOTO']._serialized_end=2651
+  _globals['_GOTOTARGET']._serialized_start=2653
+  _globals['_GOTOTARGET']._serialized_end=2727
+  _globals['_SEND']._serialized_start=2729
+  _globals['_SEND']._serialized_end=2787
+  _globals['_SUPERSTEP']._serialized_start=2789
+  _globals['_SUPERSTEP']._serialized_end=2846
+  _globals['_UPDATESTATEREQUEST']._serialized_start=2849
+  _globals['_UPDATESTATEREQUEST']._serialized_end=3112
+  _globals['_UPDATESTATERESPONSE']._serialized_start=3114
+  _globals['_UPDATESTATERESPONSE']._serialized_end=3232
+  _globals['_STATES']._serialized_start=3235
+  _globals['_STATES']._serialized_end=3646
 # @@protoc_insertion_point(module_scope)

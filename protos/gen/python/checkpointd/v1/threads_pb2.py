@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from checkpointd.v1 import access_pb2 as checkpointd_dot_v1_dot_access__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63heckpointd/v1/threads.proto\x12\x0e\x63heckpointd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x01\n\x06Thread\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12.\n\ncreated_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08sequence\x18\x04 \x01(\x04\"i\n\rNamespaceHead\x12\x15\n\rcheckpoint_ns\x18\x01 \x01(\t\x12\x15\n\rcheckpoint_id\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12\x18\n\x10\x63heckpoint_count\x18\x04 \x01(\x04\"%\n\x10GetThreadRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\"i\n\x11GetThreadResponse\x12&\n\x06thread\x18\x01 \x01(\x0b\x32\x16.checkpointd.v1.Thread\x12,\n\x05heads\x18\x02 \x03(\x0b\x32\x1d.checkpointd.v1.NamespaceHead\"\x81\x01\n\x12ListThreadsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x18\n\x10thread_id_prefix\x18\x03 \x01(\t\x12*\n\x05order\x18\x04 \x01(\x0e\x32\x1b.checkpointd.v1.ThreadOrder\"W\n\x13ListThreadsResponse\x12\'\n\x07threads\x18\x01 \x03(\x0b\x32\x16.checkpointd.v1.Thread\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x13\x44\x65leteThreadRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x16\n\x14\x44\x65leteThreadResponse\"[\n\x11\x43opyThreadRequest\x12\x18\n\x10source_thread_id\x18\x01 \x01(\t\x12\x18\n\x10target_thread_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x14\n\x12\x43opyThreadResponse\"n\n\x13PruneThreadsRequest\x12\x12\n\nthread_ids\x18\x01 \x03(\t\x12/\n\x08strategy\x18\x02 \x01(\x0e\x32\x1d.checkpointd.v1.PruneStrategy\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"3\n\x14PruneThreadsResponse\x12\x1b\n\x13removed_checkpoints\x18\x01 \x01(\x04\"8\n\x11\x44\x65leteRunsRequest\x12\x0f\n\x07run_ids\x18\x01 \x03(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"1\n\x12\x44\x65leteRunsResponse\x12\x1b\n\x13removed_checkpoints\x18\x01 \x01(\x04*a\n\x0bThreadOrder\x12\x1c\n\x18THREAD_ORDER_UNSPECIFIED\x10\x00\x12\x1a\n\x16THREAD_ORDER_THREAD_ID\x10\x01\x12\x18\n\x14THREAD_ORDER_UPDATED\x10\x02*j\n\rPruneStrategy\x12\x1e\n\x1aPRUNE_STRATEGY_UNSPECIFIED\x10\x00\x12\x1e\n\x1aPRUNE_STRATEGY_KEEP_LATEST\x10\x01\x12\x19\n\x15PRUNE_STRATEGY_DELETE\x10\x02\x32\x93\x04\n\x07Threads\x12P\n\tGetThread\x12 .checkpointd.v1.GetThreadRequest\x1a!.checkpointd.v1.GetThreadResponse\x12V\n\x0bListThreads\x12\".checkpointd.v1.ListThreadsRequest\x1a#.checkpointd.v1.ListThreadsResponse\x12Y\n\x0c\x44\x65leteThread\x12#.checkpointd.v1.DeleteThreadRequest\x1a$.checkpointd.v1.DeleteThreadResponse\x12S\n\nCopyThread\x12!.checkpointd.v1.CopyThreadRequest\x1a\".checkpointd.v1.CopyThreadResponse\x12Y\n\x0cPruneThreads\x12#.checkpointd.v1.PruneThreadsRequest\x1a$.checkpointd.v1.PruneThreadsResponse\x12S\n\nDeleteRuns\x12!.checkpointd.v1.DeleteRunsRequest\x1a\".checkpointd.v1.DeleteRunsResponseB4\n\x12\x64\x65v.checkpointd.v1P\x01Z\x1c\x63heckpointd/v1;checkpointdv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63heckpointd/v1/threads.proto\x12\x0e\x63heckpointd.v1\x1a\x1b\x63heckpointd/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x01\n\x06Thread\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12.\n\ncreated_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08sequence\x18\x04 \x01(\x04\"i\n\rNamespaceHead\x12\x15\n\rcheckpoint_ns\x18\x01 \x01(\t\x12\x15\n\rcheckpoint_id\x18\x02 \x01(\t\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12\x18\n\x10\x63heckpoint_count\x18\x04 \x01(\x04\"%\n\x10GetThreadRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\"i\n\x11GetThreadResponse\x12&\n\x06thread\x18\x01 \x01(\x0b\x32\x16.checkpointd.v1.Thread\x12,\n\x05heads\x18\x02 \x03(\x0b\x32\x1d.checkpointd.v1.NamespaceHead\"\x81\x01\n\x12ListThreadsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x18\n\x10thread_id_prefix\x18\x03 \x01(\t\x12*\n\x05order\x18\x04 \x01(\x0e\x32\x1b.checkpointd.v1.ThreadOrder\"W\n\x13ListThreadsResponse\x12\'\n\x07threads\x18\x01 \x03(\x0b\x32\x16.checkpointd.v1.Thread\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x13\x44\x65leteThreadRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x16\n\x14\x44\x65leteThreadResponse\"[\n\x11\x43opyThreadRequest\x12\x18\n\x10source_thread_id\x18\x01 \x01(\t\x12\x18\n\x10target_thread_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x14\n\x12\x43opyThreadResponse\"n\n\x13PruneThreadsRequest\x12\x12\n\nthread_ids\x18\x01 \x03(\t\x12/\n\x08strategy\x18\x02 \x01(\x0e\x32\x1d.checkpointd.v1.PruneStrategy\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"3\n\x14PruneThreadsResponse\x12\x1b\n\x13removed_checkpoints\x18\x01 \x01(\x04\"8\n\x11\x44\x65leteRunsRequest\x12\x0f\n\x07run_ids\x18\x01 \x03(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"1\n\x12\x44\x65leteRunsResponse\x12\x1b\n\x13removed_checkpoints\x18\x01 \x01(\x04*a\n\x0bThreadOrder\x12\x1c\n\x18THREAD_ORDER_UNSPECIFIED\x10\x00\x12\x1a\n\x16THREAD_ORDER_THREAD_ID\x10\x01\x12\x18\n\x14THREAD_ORDER_UPDATED\x10\x02*j\n\rPruneStrategy\x12\x1e\n\x1aPRUNE_STRATEGY_UNSPECIFIED\x10\x00\x12\x1e\n\x1aPRUNE_STRATEGY_KEEP_LATEST\x10\x01\x12\x19\n\x15PRUNE_STRATEGY_DELETE\x10\x02\x32\xcf\x04\n\x07Threads\x12Z\n\tGetThread\x12 .checkpointd.v1.GetThreadRequest\x1a!.checkpointd.v1.GetThreadResponse\"\x08\xa2\xd4\x18\x04\x08\x01\x10\x01\x12`\n\x0bListThreads\x12\".checkpointd.v1.ListThreadsRequest\x1a#.checkpointd.v1.ListThreadsResponse\"\x08\xa2\xd4\x18\x04\x08\x01\x10\x01\x12\x63\n\x0c\x44\x65leteThread\x12#.checkpointd.v1.DeleteThreadRequest\x1a$.checkpointd.v1.DeleteThreadResponse\"\x08\xa2\xd4\x18\x04\x08\x02\x10\x01\x12]\n\nCopyThread\x12!.checkpointd.v1.CopyThreadRequest\x1a\".checkpointd.v1.CopyThreadResponse\"\x08\xa2\xd4\x18\x04\x08\x02\x10\x01\x12\x63\n\x0cPruneThreads\x12#.checkpointd.v1.PruneThreadsRequest\x1a$.checkpointd.v1.PruneThreadsResponse\"\x08\xa2\xd4\x18\x04\x08\x02\x10\x01\x12]\n\nDeleteRuns\x12!.checkpointd.v1.DeleteRunsRequest\x1a\".checkpointd.v1.DeleteRunsResponse\"\x08\xa2\xd4\x18\x04\x08\x02\x10\x03\x42\x34\n\x12\x64\x65v.checkpointd.v1P\x01Z\x1c\x63heckpointd/v1;checkpointdv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,38 +34,50 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'checkpointd.v1.threads_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\022dev.checkpointd.v1P\001Z\034checkpointd/v1;checkpointdv1'
-  _globals['_THREADORDER']._serialized_start=1174
-  _globals['_THREADORDER']._serialized_end=1271
-  _globals['_PRUNESTRATEGY']._serialized_start=1273
-  _globals['_PRUNESTRATEGY']._serialized_end=1379
-  _globals['_THREAD']._serialized_start=82
-  _globals['_THREAD']._serialized_end=223
-  _globals['_NAMESPACEHEAD']._serialized_start=225
-  _globals['_NAMESPACEHEAD']._serialized_end=330
-  _globals['_GETTHREADREQUEST']._serialized_start=332
-  _globals['_GETTHREADREQUEST']._serialized_end=369
-  _globals['_GETTHREADRESPONSE']._serialized_start=371
-  _globals['_GETTHREADRESPONSE']._serialized_end=476
-  _globals['_LISTTHREADSREQUEST']._serialized_start=479
-  _globals['_LISTTHREADSREQUEST']._serialized_end=608
-  _globals['_LISTTHREADSRESPONSE']._serialized_start=610
-  _globals['_LISTTHREADSRESPONSE']._serialized_end=697
-  _globals['_DELETETHREADREQUEST']._serialized_start=699
-  _globals['_DELETETHREADREQUEST']._serialized_end=759
-  _globals['_DELETETHREADRESPONSE']._serialized_start=761
-  _globals['_DELETETHREADRESPONSE']._serialized_end=783
-  _globals['_COPYTHREADREQUEST']._serialized_start=785
-  _globals['_COPYTHREADREQUEST']._serialized_end=876
-  _globals['_COPYTHREADRESPONSE']._serialized_start=878
-  _globals['_COPYTHREADRESPONSE']._serialized_end=898
-  _globals['_PRUNETHREADSREQUEST']._serialized_start=900
-  _globals['_PRUNETHREADSREQUEST']._serialized_end=1010
-  _globals['_PRUNETHREADSRESPONSE']._serialized_start=1012
-  _globals['_PRUNETHREADSRESPONSE']._serialized_end=1063
-  _globals['_DELETERUNSREQUEST']._serialized_start=1065
-  _globals['_DELETERUNSREQUEST']._serialized_end=1121
-  _globals['_DELETERUNSRESPONSE']._serialized_start=1123
-  _globals['_DELETERUNSRESPONSE']._serialized_end=1172
-  _globals['_THREADS']._serialized_start=1382
-  _globals['_THREADS']._serialized_end=1913
+  _globals['_THREADS'].methods_by_name['GetThread']._loaded_options = None
+  _globals['_THREADS'].methods_by_name['GetThread']._serialized_options = b'\242\324\030\004\010\001\020\001'
+  _globals['_THREADS'].methods_by_name['ListThreads']._loaded_options = None
+  _globals['_THREADS'].methods_by_name['ListThreads']._serialized_options = b'\242\324\030\004\010\001\020\001'
+  _globals['_THREADS'].methods_by_name['DeleteThread']._loaded_options = None
+  _globals['_THREADS'].methods_by_name['DeleteThread']._serialized_options = b'\242\324\030\004\010\002\020\001'
+  _globals['_THREADS'].methods_by_name['CopyThread']._loaded_options = None
+  _globals['_THREADS'].methods_by_name['CopyThread']._serialized_options = b'\242\324\030\004\010\002\020\001'
+  _globals['_THREADS'].methods_by_name['PruneThreads']._loaded_options = None
+  _globals['_THREADS'].methods_by_name['PruneThreads']._serialized_options = b'\242\324\030\004\010\002\020\001'
+  _globals['_THREADS'].methods_by_name['DeleteRuns']._loaded_options = None
+  _globals['_THREADS'].methods_by_name['DeleteRuns']._serialized_options = b'\242\324\030\004\010\002\020\003'
+  _globals['_THREADORDER']._serialized_start=1203
+  _globals['_THREADORDER']._serialized_end=1300
+  _globals['_PRUNESTRATEGY']._serialized_start=1302
+  _globals['_PRUNESTRATEGY']._serialized_end=1408
+  _globals['_THREAD']._serialized_start=111
+  _globals['_THREAD']._serialized_end=252
+  _globals['_NAMESPACEHEAD']._serialized_start=254
+  _globals['_NAMESPACEHEAD']._serialized_end=359
+  _globals['_GETTHREADREQUEST']._serialized_start=361
+  _globals['_GETTHREADREQUEST']._serialized_end=398
+  _globals['_GETTHREADRESPONSE']._serialized_start=400
+  _globals['_GETTHREADRESPONSE']._serialized_end=505
+  _globals['_LISTTHREADSREQUEST']._serialized_start=508
+  _globals['_LISTTHREADSREQUEST']._serialized_end=637
+  _globals['_LISTTHREADSRESPONSE']._serialized_start=639
+  _globals['_LISTTHREADSRESPONSE']._serialized_end=726
+  _globals['_DELETETHREADREQUEST']._serialized_start=728
+  _globals['_DELETETHREADREQUEST']._serialized_end=788
+  _globals['_DELETETHREADRESPONSE']._serialized_start=790
+  _globals['_DELETETHREADRESPONSE']._serialized_end=812
+  _globals['_COPYTHREADREQUEST']._serialized_start=814
+  _globals['_COPYTHREADREQUEST']._serialized_end=905
+  _globals['_COPYTHREADRESPONSE']._serialized_start=907
+  _globals['_COPYTHREADRESPONSE']._serialized_end=927
+  _globals['_PRUNETHREADSREQUEST']._serialized_start=929
+  _globals['_PRUNETHREADSREQUEST']._serialized_end=1039
+  _globals['_PRUNETHREADSRESPONSE']._serialized_start=1041
+  _globals['_PRUNETHREADSRESPONSE']._serialized_end=1092
+  _globals['_DELETERUNSREQUEST']._serialized_start=1094
+  _globals['_DELETERUNSREQUEST']._serialized_end=1150
+  _globals['_DELETERUNSRESPONSE']._serialized_start=1152
+  _globals['_DELETERUNSRESPONSE']._serialized_end=1201
+  _globals['_THREADS']._serialized_start=1411
+  _globals['_THREADS']._serialized_end=2002
 # @@protoc_insertion_point(module_scope)

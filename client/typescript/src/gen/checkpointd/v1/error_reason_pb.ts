@@ -15,7 +15,7 @@ import { enumDesc, fileDesc } from "@bufbuild/protobuf/codegenv2";
  * Describes the file checkpointd/v1/error_reason.proto.
  */
 export const file_checkpointd_v1_error_reason: GenFile = /*@__PURE__*/
-  fileDesc("CiFjaGVja3BvaW50ZC92MS9lcnJvcl9yZWFzb24ucHJvdG8SDmNoZWNrcG9pbnRkLnYxKqgGCgtFcnJvclJlYXNvbhIcChhFUlJPUl9SRUFTT05fVU5TUEVDSUZJRUQQABIeChpFUlJPUl9SRUFTT05fSU5WQUxJRF9GSUVMRBABEiIKHkVSUk9SX1JFQVNPTl9NQUxGT1JNRURfUkVRVUVTVBACEiIKHkVSUk9SX1JFQVNPTl9NRVNTQUdFX1RPT19MQVJHRRADEiUKIUVSUk9SX1JFQVNPTl9DSEVDS1BPSU5UX05PVF9GT1VORBAEEiEKHUVSUk9SX1JFQVNPTl9USFJFQURfTk9UX0ZPVU5EEAUSHgoaRVJST1JfUkVBU09OX1RIUkVBRF9FWElTVFMQBhIlCiFFUlJPUl9SRUFTT05fREFUQUJBU0VfVU5BVkFJTEFCTEUQBxIjCh9FUlJPUl9SRUFTT05fREFUQUJBU0VfUkVBRF9PTkxZEAgSHgoaRVJST1JfUkVBU09OX0RBVEFCQVNFX0ZVTEwQCRIbChdFUlJPUl9SRUFTT05fVU5FWFBFQ1RFRBAKEiAKHEVSUk9SX1JFQVNPTl9HUkFQSF9OT1RfRk9VTkQQCxIeChpFUlJPUl9SRUFTT05fR1JBUEhfVU5LTk9XThAMEiMKH0VSUk9SX1JFQVNPTl9TVUJHUkFQSF9OT1RfRk9VTkQQDRIfChtFUlJPUl9SRUFTT05fSU5WQUxJRF9VUERBVEUQDhIbChdFUlJPUl9SRUFTT05fTkVFRFNfQ09ERRAPEiAKHEVSUk9SX1JFQVNPTl9OT1RISU5HX1RPX0NPUFkQEBIbChdFUlJPUl9SRUFTT05fSEVBRF9NT1ZFRBAREhsKF0VSUk9SX1JFQVNPTl9MRUFTRV9MT1NUEBISGwoXRVJST1JfUkVBU09OX0xFQVNFX0hFTEQQExIgChxFUlJPUl9SRUFTT05fU0VSVkVSX1NUT1BQSU5HEBQSIAocRVJST1JfUkVBU09OX0FMUkVBRFlfV1JJVFRFThAVEh4KGkVSUk9SX1JFQVNPTl9CQVNFX01JU01BVENIEBYSHgoaRVJST1JfUkVBU09OX1ZBTFVFX0RBTUFHRUQQF0I0ChJkZXYuY2hlY2twb2ludGQudjFQAVocY2hlY2twb2ludGQvdjE7Y2hlY2twb2ludGR2MWIGcHJvdG8z");
+  fileDesc("CiFjaGVja3BvaW50ZC92MS9lcnJvcl9yZWFzb24ucHJvdG8SDmNoZWNrcG9pbnRkLnYxKv4HCgtFcnJvclJlYXNvbhIcChhFUlJPUl9SRUFTT05fVU5TUEVDSUZJRUQQABIeChpFUlJPUl9SRUFTT05fSU5WQUxJRF9GSUVMRBABEiIKHkVSUk9SX1JFQVNPTl9NQUxGT1JNRURfUkVRVUVTVBACEiIKHkVSUk9SX1JFQVNPTl9NRVNTQUdFX1RPT19MQVJHRRADEiUKIUVSUk9SX1JFQVNPTl9DSEVDS1BPSU5UX05PVF9GT1VORBAEEiEKHUVSUk9SX1JFQVNPTl9USFJFQURfTk9UX0ZPVU5EEAUSHgoaRVJST1JfUkVBU09OX1RIUkVBRF9FWElTVFMQBhIlCiFFUlJPUl9SRUFTT05fREFUQUJBU0VfVU5BVkFJTEFCTEUQBxIjCh9FUlJPUl9SRUFTT05fREFUQUJBU0VfUkVBRF9PTkxZEAgSHgoaRVJST1JfUkVBU09OX0RBVEFCQVNFX0ZVTEwQCRIbChdFUlJPUl9SRUFTT05fVU5FWFBFQ1RFRBAKEiAKHEVSUk9SX1JFQVNPTl9HUkFQSF9OT1RfRk9VTkQQCxIeChpFUlJPUl9SRUFTT05fR1JBUEhfVU5LTk9XThAMEiMKH0VSUk9SX1JFQVNPTl9TVUJHUkFQSF9OT1RfRk9VTkQQDRIfChtFUlJPUl9SRUFTT05fSU5WQUxJRF9VUERBVEUQDhIbChdFUlJPUl9SRUFTT05fTkVFRFNfQ09ERRAPEiAKHEVSUk9SX1JFQVNPTl9OT1RISU5HX1RPX0NPUFkQEBIbChdFUlJPUl9SRUFTT05fSEVBRF9NT1ZFRBAREhsKF0VSUk9SX1JFQVNPTl9MRUFTRV9MT1NUEBISGwoXRVJST1JfUkVBU09OX0xFQVNFX0hFTEQQExIgChxFUlJPUl9SRUFTT05fU0VSVkVSX1NUT1BQSU5HEBQSIAocRVJST1JfUkVBU09OX0FMUkVBRFlfV1JJVFRFThAVEh4KGkVSUk9SX1JFQVNPTl9CQVNFX01JU01BVENIEBYSHgoaRVJST1JfUkVBU09OX1ZBTFVFX0RBTUFHRUQQFxIjCh9FUlJPUl9SRUFTT05fQ1JFREVOVElBTF9NSVNTSU5HEBgSIwofRVJST1JfUkVBU09OX0NSRURFTlRJQUxfSU5WQUxJRBAZEiMKH0VSUk9SX1JFQVNPTl9DUkVERU5USUFMX0VYUElSRUQQGhIiCh5FUlJPUl9SRUFTT05fUEVSTUlTU0lPTl9ERU5JRUQQGxIdChlFUlJPUl9SRUFTT05fQVBJX0tFWVNfT0ZGEBwSIgoeRVJST1JfUkVBU09OX0FQSV9LRVlfTk9UX0ZPVU5EEB1CNAoSZGV2LmNoZWNrcG9pbnRkLnYxUAFaHGNoZWNrcG9pbnRkL3YxO2NoZWNrcG9pbnRkdjFiBnByb3RvMw");
 
 /**
  * @generated from enum checkpointd.v1.ErrorReason
@@ -342,6 +342,86 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_VALUE_DAMAGED = 23;
    */
   VALUE_DAMAGED = 23,
+
+  /**
+   * ERROR_REASON_CREDENTIAL_MISSING: the server wants to know who calls, and the call does not say. Sent with UNAUTHENTICATED.
+   *     {
+   *       "code": "UNAUTHENTICATED",
+   *       "message": "this server wants a credential; send an API key or a JWT as metadata 'authorization: Bearer ...'",
+   *       "reason": "CREDENTIAL_MISSING",
+   *       "metadata": {}
+   *     }
+   *
+   * @generated from enum value: ERROR_REASON_CREDENTIAL_MISSING = 24;
+   */
+  CREDENTIAL_MISSING = 24,
+
+  /**
+   * ERROR_REASON_CREDENTIAL_INVALID: the credential is not well formed, is not known here, was revoked, or does not prove what
+   * it says. Which of these is in the server's log only. Sent with UNAUTHENTICATED.
+   *     {
+   *       "code": "UNAUTHENTICATED",
+   *       "message": "the credential is not valid here; ask who runs this server for another one",
+   *       "reason": "CREDENTIAL_INVALID",
+   *       "metadata": {}
+   *     }
+   *
+   * @generated from enum value: ERROR_REASON_CREDENTIAL_INVALID = 25;
+   */
+  CREDENTIAL_INVALID = 25,
+
+  /**
+   * ERROR_REASON_CREDENTIAL_EXPIRED: the credential was good, and its time is over. Sent with UNAUTHENTICATED.
+   *     {
+   *       "code": "UNAUTHENTICATED",
+   *       "message": "the credential expired at 2026-11-26T12:00:00+00:00; get a new one",
+   *       "reason": "CREDENTIAL_EXPIRED",
+   *       "metadata": {"expired_at": "2026-11-26T12:00:00+00:00"}
+   *     }
+   *
+   * @generated from enum value: ERROR_REASON_CREDENTIAL_EXPIRED = 26;
+   */
+  CREDENTIAL_EXPIRED = 26,
+
+  /**
+   * ERROR_REASON_PERMISSION_DENIED: the credential does not allow this call, or not for these threads or this tenant. What the
+   * call names was not looked at. Sent with PERMISSION_DENIED.
+   *     {
+   *       "code": "PERMISSION_DENIED",
+   *       "message": "DeleteThread needs the role write, and the credential has read",
+   *       "reason": "PERMISSION_DENIED",
+   *       "metadata": {"rpc": "DeleteThread", "role": "write"}
+   *     }
+   *
+   * @generated from enum value: ERROR_REASON_PERMISSION_DENIED = 27;
+   */
+  PERMISSION_DENIED = 27,
+
+  /**
+   * ERROR_REASON_API_KEYS_OFF: the server takes no API keys, so it makes none. Sent with FAILED_PRECONDITION.
+   *     {
+   *       "code": "FAILED_PRECONDITION",
+   *       "message": "this server takes no API keys; start it with --auth api-key",
+   *       "reason": "API_KEYS_OFF",
+   *       "metadata": {"option": "--auth"}
+   *     }
+   *
+   * @generated from enum value: ERROR_REASON_API_KEYS_OFF = 28;
+   */
+  API_KEYS_OFF = 28,
+
+  /**
+   * ERROR_REASON_API_KEY_NOT_FOUND: the tenant has no such API key, or it has ended. Sent with NOT_FOUND.
+   *     {
+   *       "code": "NOT_FOUND",
+   *       "message": "there is no API key 'k3vq7m2x9a4d'; see ListApiKeys",
+   *       "reason": "API_KEY_NOT_FOUND",
+   *       "metadata": {"key_id": "k3vq7m2x9a4d"}
+   *     }
+   *
+   * @generated from enum value: ERROR_REASON_API_KEY_NOT_FOUND = 29;
+   */
+  API_KEY_NOT_FOUND = 29,
 }
 
 /**
