@@ -20,6 +20,15 @@ _OPTIONS = {
     "--database-connections": "CHECKPOINTD_DATABASE_CONNECTIONS",
     "--drain-timeout": "CHECKPOINTD_DRAIN_TIMEOUT",
     "--log-level": "CHECKPOINTD_LOG_LEVEL",
+    "--auth": "CHECKPOINTD_AUTH",
+    "--insecure": "CHECKPOINTD_INSECURE",
+    "--tls-cert": "CHECKPOINTD_TLS_CERT",
+    "--tls-key": "CHECKPOINTD_TLS_KEY",
+    "--client-ca": "CHECKPOINTD_CLIENT_CA",
+    "--jwks": "CHECKPOINTD_JWKS",
+    "--jwt-issuer": "CHECKPOINTD_JWT_ISSUER",
+    "--jwt-audience": "CHECKPOINTD_JWT_AUDIENCE",
+    "--jwt-claim": "CHECKPOINTD_JWT_CLAIM",
 }
 
 
@@ -31,7 +40,7 @@ def test_help_explains_every_option() -> None:
     answer = run("serve", "--help", COLUMNS="200")
     assert answer.returncode == 0
     for option, variable in _OPTIONS.items():
-        assert re.search(rf"^  {option} [A-Z:]+", answer.stdout, re.MULTILINE), option
+        assert re.search(rf"^  {option}( [A-Z:|]+)?", answer.stdout, re.MULTILINE), option
         assert f"[{variable}]" in answer.stdout
     named = set(re.findall(r"^  (--[a-z-]+)", answer.stdout, re.MULTILINE))
     assert named - {"--help"} == _OPTIONS.keys()

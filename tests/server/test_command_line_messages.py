@@ -154,7 +154,7 @@ def test_a_session_port_in_use_is_told_before_anything_is_made(busy: str, tmp_pa
 
 @pytest.mark.parametrize("host", ["nohost.invalid", "192.0.2.1", "[2001:db8::1]", "a..b"])
 def test_an_address_of_another_machine(host: str, tmp_path: Path) -> None:
-    said = refusal("--listen", f"{host}:50051", "--data-dir", str(tmp_path / "data"), code=1)
+    said = refusal("--listen", f"{host}:50051", "--insecure", "--data-dir", str(tmp_path / "data"), code=1)
     assert f"{host.strip('[]')} is not an address of this machine; " in said
     assert "--listen (CHECKPOINTD_LISTEN)" in said
     assert not (tmp_path / "data").exists()
@@ -162,7 +162,7 @@ def test_an_address_of_another_machine(host: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("listen", ["localhost:0", "0.0.0.0:0"])
 def test_an_address_that_can_be_had(listen: str, tmp_path: Path, database_url: str) -> None:
-    with ServerProcess(tmp_path / "log", "--database-url", database_url, listen=listen) as running:
+    with ServerProcess(tmp_path / "log", "--database-url", database_url, "--insecure", listen=listen) as running:
         host, _, port = running.address.rpartition(":")
         assert host == listen.rpartition(":")[0]
         assert run("health", "--server", f"127.0.0.1:{port}").stdout == f"127.0.0.1:{port} SERVING\n"

@@ -169,7 +169,7 @@ def test_none(database_url: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "0.0.0.0", "[::1]", "[::]"])
 def test_any_host_that_grpc_listens_on(host: str, database_url: str, tmp_path: Path) -> None:
-    with ServerProcess(tmp_path / "log", "--database-url", database_url, listen=f"{host}:0") as server:
+    with ServerProcess(tmp_path / "log", "--database-url", database_url, "--insecure", listen=f"{host}:0") as server:
         port = server.address.rpartition(":")[2]
         for reached in {"localhost": ["localhost"], "0.0.0.0": ["127.0.0.1"], "[::1]": ["::1"]}.get(
             host, ["127.0.0.1", "::1"]

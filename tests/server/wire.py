@@ -14,7 +14,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from checkpointd.v1 import checkpoints_pb2, leases_pb2, states_pb2, threads_pb2
+from checkpointd.v1 import api_keys_pb2, checkpoints_pb2, leases_pb2, states_pb2, threads_pb2
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -26,20 +26,24 @@ SERVICES = (
     states_pb2.DESCRIPTOR.services_by_name["States"],
     threads_pb2.DESCRIPTOR.services_by_name["Threads"],
 )
-# Every rpc of the contract, but for the stream that carries the requests of others (test_protocol_sessions.py).
+# What only servers with identity do (tests/server/identity).
+API_KEYS = api_keys_pb2.DESCRIPTOR.services_by_name["ApiKeys"]
+# Every rpc of the contract that all servers have, but for the stream that carries the requests of others
+# (test_protocol_sessions.py).
 METHODS: dict[str, MethodDescriptor] = {
     method.name: method for service in SERVICES for method in service.methods if not method.client_streaming
 }
+_ALL = METHODS | {method.name: method for method in API_KEYS.methods}
 
 
 def new_request(rpc: str) -> Any:
     """An empty request of an rpc."""
-    return GetMessageClass(METHODS[rpc].input_type)()
+    return GetMessageClass(_ALL[rpc].input_type)()
 
 
 def whole_path(rpc: str) -> str:
     """The path by which HTTP/2 names an rpc."""
-    service = METHODS[rpc].containing_service
+    service = _ALL[rpc].containing_service
     assert service is not None
     return f"/{service.full_name}/{rpc}"
 
@@ -48,7 +52,7 @@ def invoke(
     channel: grpc.Channel, rpc: str, request: Message | bytes, metadata: Metadata = (), timeout: float | None = None
 ) -> list[Any]:
     """Call an rpc with a message, or with raw bytes in its place, and return all it answers."""
-    method, path = METHODS[rpc], whole_path(rpc)
+    method, path = _ALL[rpc], whole_path(rpc)
     data = request if isinstance(request, bytes) else request.SerializeToString()
     read = GetMessageClass(method.output_type).FromString
     if method.server_streaming:

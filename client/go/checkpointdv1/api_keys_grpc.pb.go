@@ -46,7 +46,8 @@ type ApiKeysClient interface {
 	// Errors:
 	// * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is too long, not well formed, or out of its range.
 	CreateApiKey(ctx context.Context, in *CreateApiKeyRequest, opts ...grpc.CallOption) (*CreateApiKeyResponse, error)
-	// ListApiKeys returns the tenant's keys, also those that have ended, the one that was made last first.
+	// ListApiKeys returns the tenant's keys, also those that ended in the last 30 days, the one that was made last first. An
+	// operator sees, manages and makes those of operators beside them.
 	ListApiKeys(ctx context.Context, in *ListApiKeysRequest, opts ...grpc.CallOption) (*ListApiKeysResponse, error)
 	// RotateApiKey makes a new key that allows what another one does, and lets that one end after a while.
 	//
@@ -122,7 +123,8 @@ type ApiKeysServer interface {
 	// Errors:
 	// * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is too long, not well formed, or out of its range.
 	CreateApiKey(context.Context, *CreateApiKeyRequest) (*CreateApiKeyResponse, error)
-	// ListApiKeys returns the tenant's keys, also those that have ended, the one that was made last first.
+	// ListApiKeys returns the tenant's keys, also those that ended in the last 30 days, the one that was made last first. An
+	// operator sees, manages and makes those of operators beside them.
 	ListApiKeys(context.Context, *ListApiKeysRequest) (*ListApiKeysResponse, error)
 	// RotateApiKey makes a new key that allows what another one does, and lets that one end after a while.
 	//

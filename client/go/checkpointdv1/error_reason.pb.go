@@ -264,8 +264,8 @@ const (
 	//	  "metadata": {}
 	//	}
 	ErrorReason_ERROR_REASON_CREDENTIAL_MISSING ErrorReason = 24
-	// ERROR_REASON_CREDENTIAL_INVALID: the credential is not well formed, is not known here, was revoked, or does not prove what
-	// it says. Which of these is in the server's log only. Sent with UNAUTHENTICATED.
+	// ERROR_REASON_CREDENTIAL_INVALID: the credential is not well formed, is not known here, or does not prove what it says. Which
+	// of these is in the server's log only. Sent with UNAUTHENTICATED.
 	//
 	//	{
 	//	  "code": "UNAUTHENTICATED",
@@ -274,7 +274,7 @@ const (
 	//	  "metadata": {}
 	//	}
 	ErrorReason_ERROR_REASON_CREDENTIAL_INVALID ErrorReason = 25
-	// ERROR_REASON_CREDENTIAL_EXPIRED: the credential was good, and its time is over. Sent with UNAUTHENTICATED.
+	// ERROR_REASON_CREDENTIAL_EXPIRED: the credential was good, and its time is over, or it was revoked. Sent with UNAUTHENTICATED.
 	//
 	//	{
 	//	  "code": "UNAUTHENTICATED",

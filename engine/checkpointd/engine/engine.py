@@ -2,6 +2,7 @@
 
 import asyncio
 
+from checkpointd.engine.api_keys import ApiKeys
 from checkpointd.engine.checkpoints import Checkpoints
 from checkpointd.engine.committer import Committer
 from checkpointd.engine.database import Database
@@ -18,6 +19,7 @@ class Engine:
     threads: Threads
     states: States
     leases: Leases
+    api_keys: ApiKeys
 
     def __init__(self, database: Database, *, value_cache: int = 128 << 20) -> None:
         """`value_cache` is how many bytes of values to keep in memory, to compare the next ones with; with 0 all are
@@ -37,6 +39,7 @@ class Engine:
         self.threads = Threads(self._database)
         self.states = States(self._database)
         self.leases = Leases(self._database)
+        self.api_keys = ApiKeys(self._database)
         self._sweep = asyncio.create_task(Sweep(self._database).run())
 
     async def close(self) -> None:

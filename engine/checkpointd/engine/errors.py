@@ -17,6 +17,7 @@
     ├── BaseMismatch           a change of a value that is not stored
     ├── ValueDamaged           a stored value is not what it was
     ├── LeaseHeld              somebody else has it
+    ├── ApiKeyNotFound
     ├── DatabaseUnavailable    try again
     ├── DatabaseReadOnly       try again
     ├── DatabaseFull
@@ -218,6 +219,15 @@ class LeaseHeld(EngineError):
             holder=holder,
             expires_in_ms=str(max(0, round(expires_in * 1000))),
         )
+
+
+class ApiKeyNotFound(EngineError):
+    """The tenant has no such API key, or it has ended."""
+
+    reason = ErrorReason.ERROR_REASON_API_KEY_NOT_FOUND
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"there is no API key {key_id!r}; see ListApiKeys", key_id=key_id)
 
 
 class DatabaseUnavailable(EngineError):

@@ -23,7 +23,6 @@ from checkpointd.v1.leases_pb2 import (
 )
 
 _LONGEST = 3600.0  # seconds
-_NANOS = 10**9
 
 # Seconds between looks at a lease that somebody else holds: the first pause, and what they grow to. What is given back
 # through this server is known at once; through another one it is seen at the next look.
@@ -51,7 +50,7 @@ class Leases:
     async def acquire_lease(self, tenant: str, request: AcquireLeaseRequest) -> AcquireLeaseResponse:
         parameters = _parameters(tenant, request.thread_id, request.holder)
         parameters["ttl"] = _ttl(request.ttl)
-        wait = _seconds("wait", request.wait, 0.0) if request.HasField("wait") else 0.0
+        wait = validate.seconds("wait", request.wait, 0.0, _LONGEST) if request.HasField("wait") else 0.0
         end = time.monotonic() + wait
         pause = _FIRST_PAUSE
         while True:
@@ -124,17 +123,7 @@ def _parameters(tenant: str, thread_id: str, holder: str) -> dict[str, Any]:
 
 
 def _ttl(duration: Duration) -> float:
-    return _seconds("ttl", duration, 1.0)
-
-
-def _seconds(field: str, duration: Duration, least: float) -> float:
-    seconds, nanos = duration.seconds, duration.nanos
-    if not -_NANOS < nanos < _NANOS or (seconds and nanos and (seconds < 0) != (nanos < 0)):
-        raise InvalidField(field, f"has {nanos} nanos beside {seconds} seconds, which is no duration")
-    given = seconds * _NANOS + nanos
-    if not least * _NANOS <= given <= _LONGEST * _NANOS:
-        raise InvalidField(field, f"is {given / _NANOS:.12g} seconds; give it {least:g} to {_LONGEST:g}")
-    return given / _NANOS
+    return validate.seconds("ttl", duration, 1.0, _LONGEST)
 
 
 def _token(token: int) -> int:

@@ -1,12 +1,13 @@
 """The sweep: removes what nobody will ask for again.
 
-That is writes whose checkpoint never came, answers to requests that are not repeated any more, and leases that ended
-long ago.
+That is writes whose checkpoint never came, answers to requests that are not repeated any more, and leases and API keys
+that ended long ago.
 """
 
 import asyncio
 import logging
 
+from checkpointd.engine.api_keys import FORGOTTEN
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import EngineError
 from checkpointd.engine.sql import STATEMENTS
@@ -45,9 +46,9 @@ class Sweep:
     async def sweep(self, age: float, pause: float = 0.0) -> int:
         """One walk: removes what is older than `age` seconds, with a pause between steps; returns how many writes."""
         removed = 0
-        for statement in ("forget_answers", "forget_leases"):
+        for statement, oldest in (("forget_answers", age), ("forget_leases", age), ("forget_api_keys", FORGOTTEN)):
             async with self._database.changing() as connection:
-                await connection.execute(STATEMENTS[statement].encode(), {"age": age})
+                await connection.execute(STATEMENTS[statement].encode(), {"age": oldest})
         tenant = thread_id = ""
         while True:
             position = {"tenant": tenant, "thread_id": thread_id, "age": age, "size": STEP}

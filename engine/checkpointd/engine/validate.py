@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn, TypeVar
 
+from google.protobuf.duration_pb2 import Duration
+
 from checkpointd.engine.errors import InvalidField
 from checkpointd.v1.checkpoints_pb2 import CheckpointPut, WritesPut
 from checkpointd.v1.core_pb2 import Metadata, Precondition, Value
@@ -29,6 +31,8 @@ GRAPH_HASH_BYTES = 64
 MAX_ITEMS = 1000
 MAX_TOKEN = 2**63 - 1
 MAX_PAGE_SIZE = 1000
+
+_NANOS = 10**9
 
 _Entry = TypeVar("_Entry")
 
@@ -97,6 +101,17 @@ def precondition(value: Precondition) -> None:
 def request_id(value: str) -> None:
     """Check the name of a request, which it need not have."""
     text("request_id", value, REQUEST_ID_BYTES, 0)
+
+
+def seconds(field: str, duration: Duration, least: float, most: float) -> float:
+    """Check a length of time and return it in seconds."""
+    whole, nanos = duration.seconds, duration.nanos
+    if not -_NANOS < nanos < _NANOS or (whole and nanos and (whole < 0) != (nanos < 0)):
+        raise InvalidField(field, f"has {nanos} nanos beside {whole} seconds, which is no duration")
+    given = whole * _NANOS + nanos
+    if not least * _NANOS <= given <= most * _NANOS:
+        raise InvalidField(field, f"is {given / _NANOS:.12g} seconds; give it {least:.12g} to {most:.12g}")
+    return given / _NANOS
 
 
 def checkpoint_put(put: CheckpointPut) -> tuple[dict[str, str], list[tuple[str, Value]]]:

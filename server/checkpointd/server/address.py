@@ -1,7 +1,9 @@
 """The address to listen on: whether it can be had, before anything is started for it."""
 
 import errno
+import os
 import socket
+from pathlib import Path
 
 HINT = "choose another address with --listen (CHECKPOINTD_LISTEN)"
 SESSION_HINT = "choose another --session-port (CHECKPOINTD_SESSION_PORT); 0 takes a free one"
@@ -17,11 +19,14 @@ def taken(address: str, hint: str = HINT) -> ListenError:
 
 
 def check(address: str, hint: str = HINT) -> None:
-    """Look whether HOST:PORT can be listened on, and leave it free. Blocks while a name is looked up.
+    """Look whether HOST:PORT or unix:PATH can be listened on, and leave it free. Blocks while a name is looked up.
 
     Raises:
         ListenError: it can't.
     """
+    if address.startswith("unix:"):
+        _check_unix(Path(address.removeprefix("unix:")), hint)
+        return
     host, _, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     try:
@@ -36,6 +41,17 @@ def check(address: str, hint: str = HINT) -> None:
     if errno.EACCES in refusals:
         raise ListenError(f"can't listen on {address}: this user may not listen on port {port}; {hint}")
     raise ListenError(f"can't listen on {address}: {host} is not an address of this machine; {hint}")
+
+
+def _check_unix(path: Path, hint: str) -> None:
+    """gRPC takes the place of a socket that is there, so one that somebody listens on must be left alone."""
+    if path.exists() and not path.is_socket():
+        raise ListenError(f"can't listen on unix:{path}: there is something else with this name; {hint}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ListenError(f"can't listen on unix:{path}: this user can't make files in {path.parent}; {hint}")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as attempt:
+        if attempt.connect_ex(str(path)) == 0:
+            raise taken(f"unix:{path}", hint)
 
 
 def _refusal(family: socket.AddressFamily, place: object) -> int | None:

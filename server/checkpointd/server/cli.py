@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-_NEEDED = ("grpc_health", "grpc_reflection", "grpc_status", "psutil", "psycopg", "psycopg_pool", "uvloop")
+_NEEDED = ("grpc_health", "grpc_reflection", "grpc_status", "jwt", "psutil", "psycopg", "psycopg_pool", "uvloop")
 
 
 def main() -> int:

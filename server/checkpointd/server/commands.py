@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from checkpointd.server import config, health, serve, verify
+from checkpointd.server import admin_key, config, health, serve, verify
 
 
 def run(words: Sequence[str]) -> int:
@@ -52,6 +52,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     )
     asking.set_defaults(parser=asking, run=lambda options: health.run(options.server))
     _add_verify(commands, words)
+    _add_admin_key(commands, words)
     return parser
 
 
@@ -75,4 +76,25 @@ def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
         run=lambda options: verify.run(
             *config.database_of(options, words, os.environ), options.tenant, options.thread, as_json=options.json
         ),
+    )
+
+
+def _add_admin_key(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", words: Sequence[str]) -> None:
+    making = commands.add_parser(
+        "admin-key",
+        help="make the first API key, straight in the database",
+        allow_abbrev=False,
+        description="Make an API key straight in the database, and print it: the first one, with which `checkpointd "
+        "keys` makes all others. Whoever can call this has the database, and so everything anyway.",
+    )
+    config.add_database_options(making, os.environ)
+    making.add_argument(
+        "--tenant",
+        default="",
+        metavar="NAME",
+        help="a key for this tenant's administrator. Default: an operator's, for every tenant.",
+    )
+    making.set_defaults(
+        parser=making,
+        run=lambda options: admin_key.run(*config.database_of(options, words, os.environ), options.tenant),
     )

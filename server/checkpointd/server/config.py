@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from checkpointd.server import database_url as urls
+from checkpointd.server.identity import config as identity_config
+from checkpointd.server.identity.config import IdentityConfig
 
 # libpq's variables that name a database; PGUSER, PGPASSWORD and the like only say how to reach it.
 _LIBPQ = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
@@ -14,6 +16,9 @@ _LIBPQ = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 MIB = 1 << 20
+
+# Bytes. What a Unix socket's name can have on every system.
+_LONGEST_UNIX_PATH = 103
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,12 @@ class Config:
     value_cache: int  # bytes
     database_connections: int
     drain_timeout: float  # seconds
+    identity: IdentityConfig
     log_level: str
+
+    @property
+    def is_unix(self) -> bool:
+        return self.listen.startswith("unix:")
 
     @property
     def session_address(self) -> str:
@@ -46,14 +56,21 @@ class Config:
 def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
     """Add the options to a parser. Each takes its default from CHECKPOINTD_ and its name, in capitals with _ for -."""
     option = _adder(parser, environment)
-    option("listen", "127.0.0.1:50051", "HOST:PORT", "where to listen; port 0 takes a free one.")
+    option(
+        "listen",
+        "127.0.0.1:50051",
+        "ADDRESS",
+        "where to listen: HOST:PORT, where port 0 takes a free one, or unix:PATH for a Unix socket.",
+    )
     option(
         "session-port",
         "0",
         "PORT",
         "where clients' sessions are carried without gRPC, which is faster: a port beside that of --listen, which "
-        "clients are told of, and do without if they can't reach it; 0 takes a free one, none has none.",
+        "clients are told of, and do without if they can't reach it; 0 takes a free one, none has none. There is none "
+        "with --auth or TLS, nor beside a Unix socket.",
     )
+    identity_config.add_options(option, parser, environment)
     add_database_options(parser, environment)
     option(
         "max-message-size",
@@ -133,14 +150,12 @@ def from_options(options: argparse.Namespace, arguments: Sequence[str], environm
     database_url, data_dir = database_of(options, arguments, environment)
     if options.log_level not in _LOG_LEVELS:
         raise ValueError(f"{named('log-level')} is {options.log_level!r}; choose {', '.join(_LOG_LEVELS)}")
-    host, colon, port = options.listen.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdecimal() and int(port) < 65536):
-        raise ValueError(
-            f"{named('listen')} is {options.listen!r}; give HOST:PORT, such as 127.0.0.1:50051 or [::]:50051"
-        )
+    port = _port(named("listen"), options.listen)
+    identity = identity_config.from_options(options, named)
+    session_port = _session_port(named("session-port"), options.session_port, port)
     return Config(
         listen=options.listen,
-        session_port=_session_port(named("session-port"), options.session_port, int(port)),
+        session_port=None if port is None or identity.methods or identity.tls else session_port,
         data_dir=data_dir,
         database_url=database_url,
         max_message_size=_size(named("max-message-size"), options.max_message_size, 1, 256 * MIB),
@@ -149,6 +164,7 @@ def from_options(options: argparse.Namespace, arguments: Sequence[str], environm
             _number(named("database-connections"), options.database_connections, 2, 100, whole=True)
         ),
         drain_timeout=_number(named("drain-timeout"), options.drain_timeout, 0, 3600),
+        identity=identity,
         log_level=options.log_level,
     )
 
@@ -212,7 +228,20 @@ def _number(name: str, text: str, least: float, most: float, *, whole: bool = Fa
     return value
 
 
-def _session_port(name: str, text: str, other: int) -> int | None:
+def _port(name: str, listen: str) -> int | None:
+    """The port of an address to listen on; None for a Unix socket, which has none."""
+    if listen.startswith("unix:"):
+        path = listen.removeprefix("unix:")
+        if not path or len(os.fsencode(path)) > _LONGEST_UNIX_PATH:
+            raise ValueError(f"{name} is {listen!r}; give unix: and a path of 1 to {_LONGEST_UNIX_PATH} bytes")
+        return None
+    host, colon, port = listen.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdecimal() and int(port) < 65536):
+        raise ValueError(f"{name} is {listen!r}; give HOST:PORT, such as 127.0.0.1:50051 or [::]:50051, or unix:PATH")
+    return int(port)
+
+
+def _session_port(name: str, text: str, other: int | None) -> int | None:
     if text == "none":
         return None
     if not (text.isascii() and text.isdecimal() and int(text) < 65536):

@@ -10,15 +10,20 @@ from grpc_reflection.v1alpha import reflection
 
 from checkpointd.engine import Engine
 from checkpointd.server.address import SESSION_HINT, taken
+from checkpointd.server.api_keys import ApiKeysHandlers
 from checkpointd.server.checkpoints import CheckpointsHandlers
 from checkpointd.server.config import Config
 from checkpointd.server.guard import Guard
 from checkpointd.server.health_service import HealthService
+from checkpointd.server.identity.access import rpcs
+from checkpointd.server.identity.identity import Identity
+from checkpointd.server.identity.tls import Certificates
 from checkpointd.server.leases import LeasesHandlers
 from checkpointd.server.session_socket import SessionSockets
 from checkpointd.server.states import StatesHandlers
 from checkpointd.server.threads import ThreadsHandlers
-from checkpointd.v1 import checkpoints_pb2, leases_pb2, states_pb2, threads_pb2
+from checkpointd.v1 import api_keys_pb2, checkpoints_pb2, leases_pb2, states_pb2, threads_pb2
+from checkpointd.v1.api_keys_pb2_grpc import add_ApiKeysServicer_to_server
 from checkpointd.v1.checkpoints_pb2_grpc import add_CheckpointsServicer_to_server
 from checkpointd.v1.leases_pb2_grpc import add_LeasesServicer_to_server
 from checkpointd.v1.states_pb2_grpc import add_StatesServicer_to_server
@@ -26,12 +31,14 @@ from checkpointd.v1.threads_pb2_grpc import add_ThreadsServicer_to_server
 
 _log = logging.getLogger(__name__)
 
-_SERVICES = (
-    checkpoints_pb2.DESCRIPTOR.services_by_name["Checkpoints"].full_name,
-    leases_pb2.DESCRIPTOR.services_by_name["Leases"].full_name,
-    states_pb2.DESCRIPTOR.services_by_name["States"].full_name,
-    threads_pb2.DESCRIPTOR.services_by_name["Threads"].full_name,
+_CONTRACT = (
+    api_keys_pb2.DESCRIPTOR.services_by_name["ApiKeys"],
+    checkpoints_pb2.DESCRIPTOR.services_by_name["Checkpoints"],
+    leases_pb2.DESCRIPTOR.services_by_name["Leases"],
+    states_pb2.DESCRIPTOR.services_by_name["States"],
+    threads_pb2.DESCRIPTOR.services_by_name["Threads"],
 )
+_SERVICES = tuple(service.full_name for service in _CONTRACT)
 
 _MOST_WAITING = 20_000  # calls
 _PAUSE = 0.1  # seconds between attempts to have the address again
@@ -65,10 +72,13 @@ class Endpoint:
 
     address: str
 
-    def __init__(self, config: Config, engine: Engine) -> None:
+    def __init__(self, config: Config, engine: Engine, certificates: Certificates | None) -> None:
         self._config = config
         self._engine = engine
-        self._guard = Guard(config.max_message_size)
+        identity = config.identity
+        self._identity = Identity(identity, engine.api_keys) if identity.methods else None
+        self._certificates = certificates
+        self._guard = Guard(config.max_message_size, self._identity, rpcs(*_CONTRACT))
         self._health = HealthService(("", *_SERVICES))
         self._sockets = SessionSockets(engine, config.max_message_size)
         # Kept and left alone: they close their port and answer the calls under way by themselves, and grpcio does not
@@ -80,7 +90,10 @@ class Endpoint:
 
         Raises:
             ListenError: the address can't be had.
+            IdentityError: what tells who calls can't be had.
         """
+        if self._identity is not None:
+            await self._identity.start()
         host, _, _ = self._config.listen.rpartition(":")
         if self._config.session_port is not None:
             try:
@@ -92,18 +105,22 @@ class Endpoint:
         except RuntimeError as error:
             await self._sockets.stop(0)
             raise taken(self._config.listen) from error
-        self.address = f"{host}:{port}"
+        self.address = self._config.listen if self._config.is_unix else f"{host}:{port}"
         serving = await _start(self._server)
         self._supervision = asyncio.create_task(self._supervise(serving))
 
     def _listening(self, address: str) -> tuple[grpc.aio.Server, int]:
         server = grpc.aio.server(interceptors=[self._guard], options=_channel_options(self._config))
         add_CheckpointsServicer_to_server(CheckpointsHandlers(self._engine, self._sockets), server)
+        api_keys = ApiKeysHandlers(self._engine.api_keys, taken="api-key" in self._config.identity.methods)
+        add_ApiKeysServicer_to_server(api_keys, server)
         add_LeasesServicer_to_server(LeasesHandlers(self._engine), server)
         add_StatesServicer_to_server(StatesHandlers(self._engine), server)
         add_ThreadsServicer_to_server(ThreadsHandlers(self._engine), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        if self._certificates is not None:
+            return server, server.add_secure_port(address, self._certificates.credentials())
         return server, server.add_insecure_port(address)
 
     async def _supervise(self, serving: "asyncio.Task[None]") -> None:

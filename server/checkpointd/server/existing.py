@@ -43,6 +43,20 @@ def existing_postgres(data_dir: Path) -> Iterator[str]:
         postgres.stop()
 
 
+@contextmanager
+def database(database_url: str | None, data_dir: Path) -> Iterator[str]:
+    """The libpq connection string of what the options choose: the database given, or None: the one in a data directory.
+
+    Raises:
+        EmbeddedPostgresError: as existing_postgres.
+    """
+    if database_url is None:
+        with existing_postgres(data_dir) as conninfo:
+            yield conninfo
+    else:
+        yield database_url
+
+
 def _running(data_dir: Path) -> str | None:
     """Where the PostgreSQL of a server that runs can be reached; None when no server does."""
     lock = data_dir / "checkpointd.lock"

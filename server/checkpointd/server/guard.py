@@ -6,15 +6,19 @@ answer.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NoReturn, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
 from checkpointd.engine.errors import ServerStopping
+from checkpointd.server.identity.access import Access, Rpc, set_access
 from checkpointd.server.status import Refusal, refusal_of, status_of
 from checkpointd.v1.error_reason_pb2 import ErrorReason
+
+if TYPE_CHECKING:
+    from checkpointd.server.identity.identity import Identity
 
 # Quoted: these classes take parameters in their type stubs only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -31,8 +35,11 @@ _LONGEST_CLOSE = 1.0
 class Guard(grpc.aio.ServerInterceptor):
     """Wraps the handlers of the contract's services; health and reflection pass untouched."""
 
-    def __init__(self, max_message_size: int) -> None:
+    def __init__(self, max_message_size: int, identity: "Identity | None", rpcs: Mapping[str, Rpc]) -> None:
+        """Without `identity` every call is taken; `rpcs` says what each needs otherwise."""
         self._limit = max_message_size
+        self._identity = identity
+        self._rpcs = rpcs
         self._guarded: dict[str, Handler] = {}
         self._reading: set[asyncio.Task[Any]] = set()
         self._closed = False
@@ -48,10 +55,8 @@ class Guard(grpc.aio.ServerInterceptor):
             handler = await continuation(handler_call_details)
             if handler is None or not method.startswith(_PREFIX):
                 return handler  # unknown, which gRPC answers itself, or not of the contract
-            if handler.request_streaming:
-                self._guarded[method] = self._session(handler)
-            else:
-                self._guarded[method] = self._stream(handler) if handler.response_streaming else self._unary(handler)
+            make = self._stream if handler.response_streaming else self._unary
+            self._guarded[method] = (self._session if handler.request_streaming else make)(handler, self._rpcs[method])
         return self._guarded[method]
 
     async def close(self) -> None:
@@ -74,7 +79,7 @@ class Guard(grpc.aio.ServerInterceptor):
             self._last_refused = asyncio.get_running_loop().time()
             raise ServerStopping
 
-    def _unary(self, handler: Handler) -> Handler:
+    def _unary(self, handler: Handler, rpc: Rpc) -> Handler:
         # The stubs describe handlers of synchronous servers only.
         call: Any = handler.unary_unary
         parse: Any = handler.request_deserializer
@@ -82,28 +87,45 @@ class Guard(grpc.aio.ServerInterceptor):
         async def guarded(data: bytes, context: Context) -> Message:
             try:
                 self._admit()
-                response: Message = await call(self._request(parse, data), context)
+                response: Message = await call(await self._allowed(rpc, parse, data, context), context)
             except Exception as error:
                 return await _refuse(context, error)
             return response
 
         return _taking_bytes(grpc.unary_unary_rpc_method_handler, guarded, handler)
 
-    def _stream(self, handler: Handler) -> Handler:
+    def _stream(self, handler: Handler, rpc: Rpc) -> Handler:
         call: Any = handler.unary_stream
         parse: Any = handler.request_deserializer
 
         async def guarded(data: bytes, context: Context) -> AsyncIterator[Message]:
             try:
                 self._admit()
-                async for response in call(self._request(parse, data), context):
+                async for response in call(await self._allowed(rpc, parse, data, context), context):
+                    await self._identify(context)
                     yield response
             except Exception as error:
                 await _refuse(context, error)
 
         return _taking_bytes(grpc.unary_stream_rpc_method_handler, guarded, handler)
 
-    def _session(self, handler: Handler) -> Handler:
+    async def _allowed(self, rpc: Rpc, parse: Parse, data: bytes, context: Context) -> Message:
+        """The request, if who sends it may."""
+        access = await self._identify(context)  # before anything is parsed for somebody unknown
+        request = self._request(parse, data)
+        if access is not None:
+            access.check(rpc, request)
+        return request
+
+    async def _identify(self, context: Context) -> Access | None:
+        """Look who calls, also again while a stream lasts: it shall not outlive its credential."""
+        if self._identity is None:
+            return None
+        access = await self._identity.access(context)
+        set_access(access)
+        return access
+
+    def _session(self, handler: Handler, rpc: Rpc) -> Handler:
         call: Any = handler.stream_stream
         parse: Any = handler.request_deserializer
 
@@ -114,10 +136,11 @@ class Guard(grpc.aio.ServerInterceptor):
                 if data is grpc.aio.EOF:
                     return
                 self._admit()
-                yield self._request(parse, data)
+                yield await self._allowed(rpc, parse, data, context)
 
         async def guarded(_: object, context: Context) -> None:
             try:
+                await self._identify(context)
                 await call(requests(context), context)
             except Exception as error:
                 await _refuse(context, error)

@@ -12,6 +12,7 @@ from checkpointd.engine.errors import StartupError
 from checkpointd.server.address import ListenError
 from checkpointd.server.config import Config, describe
 from checkpointd.server.embedded import EmbeddedPostgresError
+from checkpointd.server.identity.config import IdentityError
 from checkpointd.server.service import Service
 
 _log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def run(config: Config) -> int:
         uvloop.run(_serve(config))
         # All has stopped; another Ctrl-C has nothing left to end, and shall not look like a failure.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except (StartupError, EmbeddedPostgresError, ListenError) as error:
+    except (StartupError, EmbeddedPostgresError, ListenError, IdentityError) as error:
         print(f"checkpointd: {error}", file=sys.stderr)
         return 1
     return 0

@@ -8,6 +8,7 @@ from checkpointd.server import address
 from checkpointd.server.config import Config
 from checkpointd.server.embedded import EmbeddedPostgres
 from checkpointd.server.endpoint import Endpoint
+from checkpointd.server.identity.tls import Certificates
 
 
 class Service:
@@ -27,6 +28,7 @@ class Service:
             EmbeddedPostgresError: the server's own PostgreSQL can't run.
             StartupError: the database given can't serve.
             ListenError: the address can't be had.
+            IdentityError: what tells who calls can't be had.
         """
         try:
             await self._start()
@@ -40,6 +42,7 @@ class Service:
         await asyncio.to_thread(address.check, config.listen)
         if config.session_port:
             await asyncio.to_thread(address.check, config.session_address, address.SESSION_HINT)
+        certificates = Certificates(config.identity.tls) if config.identity.tls is not None else None
         conninfo = config.database_url
         if conninfo is None:
             conninfo = await self._start_postgres()
@@ -53,7 +56,7 @@ class Service:
         )
         await engine.open()
         self._started.push_async_callback(engine.close)
-        self._endpoint = Endpoint(config, engine)
+        self._endpoint = Endpoint(config, engine, certificates)
         await self._endpoint.start()
         self._started.push_async_callback(self._endpoint.stop)
         self.address = self._endpoint.address

@@ -8,6 +8,7 @@ import grpc
 
 from checkpointd.engine import Engine
 from checkpointd.server.guard import Context
+from checkpointd.server.identity.access import current_access
 from checkpointd.server.sessions import Session
 from checkpointd.server.tenancy import tenant_of
 from checkpointd.v1.checkpoints_pb2 import SessionRequest
@@ -28,7 +29,7 @@ class SessionStream:
         self._reader = asyncio.current_task()
         try:
             async for request in requests:
-                self._session.take(request)
+                self._session.take(request, current_access())
                 while self._session.full:
                     await self._session.room()
         except asyncio.CancelledError:  # the client has gone, or nothing can be sent to it: nobody waits for answers

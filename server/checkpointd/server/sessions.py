@@ -8,7 +8,9 @@ from typing import Any
 
 from checkpointd.engine import Engine, validate
 from checkpointd.engine.errors import InvalidField
+from checkpointd.server.identity.access import Access, Rpc
 from checkpointd.server.status import refusal_of, text_of
+from checkpointd.v1 import checkpoints_pb2
 from checkpointd.v1.checkpoints_pb2 import (
     GetCheckpointRequest,
     GetCheckpointResponse,
@@ -28,6 +30,14 @@ _MOST_GETS = 16
 
 # Bytes of a response, unless a single answer has more. Small answers go before those that are larger than this.
 _RESPONSE = 1 << 20
+
+# What each kind of op needs: what its own rpc does.
+_RPCS = {
+    field.name: Rpc(method)
+    for field in SessionOp.DESCRIPTOR.oneofs_by_name["request"].fields
+    for method in checkpoints_pb2.DESCRIPTOR.services_by_name["Checkpoints"].methods
+    if method.input_type is field.message_type
+}
 
 
 class Session:
@@ -66,15 +76,16 @@ class Session:
         """Whether all that was taken is answered."""
         return not self._unanswered
 
-    def take(self, request: SessionRequest) -> None:
-        """Begin with what a request says. Raises InvalidField; what came before in the request is done all the same."""
+    def take(self, request: SessionRequest, access: Access | None = None) -> None:
+        """Begin with what a request says, as far as `access` allows it (None: everything). Raises InvalidField;
+        what came before in the request is done all the same."""
         if not 1 <= len(request.ops) <= validate.MAX_ITEMS:
             raise InvalidField("ops", f"has {len(request.ops)} entries; give it 1 to {validate.MAX_ITEMS}")
         for op in request.ops:
             if not op.number:
                 raise InvalidField("ops.number", "is 0; count ops from 1")
             self._unanswered += 1
-            self._begin(op)
+            self._begin(op, access)
 
     def next_response(self) -> SessionResponse | None:
         """What is to be sent next, and counts as sent then; None when no answer is ready."""
@@ -109,12 +120,15 @@ class Session:
         for future in self._under_way:
             future.cancel()
 
-    def _begin(self, op: SessionOp) -> None:
+    def _begin(self, op: SessionOp, access: Access | None) -> None:
         kind = op.WhichOneof("request")
         try:
             if kind is None:
                 raise InvalidField("ops.request", "is empty or of a kind that this server does not know")
-            answer = self._does[kind](self._tenant, getattr(op, kind))
+            request = getattr(op, kind)
+            if access is not None:
+                access.check(_RPCS[kind], request)
+            answer = self._does[kind](self._tenant, request)
             future = answer if isinstance(answer, asyncio.Future) else self._loop.create_task(answer)
         except Exception as error:
             self._answer(_refused(op.number, error))

@@ -5,8 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
@@ -17,7 +16,7 @@ from checkpointd.engine.database import first_line
 from checkpointd.engine.errors import StartupError
 from checkpointd.engine.verify import Counts, Fault, Verification, connect
 from checkpointd.server.embedded import EmbeddedPostgresError
-from checkpointd.server.existing import existing_postgres
+from checkpointd.server.existing import database
 
 _SOUND, _FAULTY, _FAILED = 0, 1, 2
 
@@ -42,7 +41,7 @@ def run(database_url: str | None, data_dir: Path, tenant: str, thread_id: str, *
         # An id's characters may be more than a terminal's; an escape is better than a traceback.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        with _database(database_url, data_dir) as conninfo, closing(connect(conninfo)) as connection:
+        with database(database_url, data_dir) as conninfo, closing(connect(conninfo)) as connection:
             faults = _walk(Verification(connection, tenant, thread_id), as_json=as_json)
         sys.stdout.flush()
     except (StartupError, EmbeddedPostgresError) as error:
@@ -63,15 +62,6 @@ def _end(number: int, frame: object) -> NoReturn:
 def _failed(problem: str) -> int:
     sys.stderr.write(f"checkpointd: {problem}\n")
     return _FAILED
-
-
-@contextmanager
-def _database(database_url: str | None, data_dir: Path) -> Iterator[str]:
-    if database_url is None:
-        with existing_postgres(data_dir) as conninfo:
-            yield conninfo
-    else:
-        yield database_url
 
 
 def _walk(verification: Verification, *, as_json: bool) -> int:

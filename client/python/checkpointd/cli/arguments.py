@@ -10,11 +10,14 @@ _SERVER_COMMANDS = {
     "serve": "run the server",
     "health": "ask a server whether it serves",
     "verify": "check that all in a database is as it was stored",
+    "admin-key": "make the first API key, straight in the database",
 }
 
 _EXIT_CODES = (
     "exit codes: 0 done; 1 refused, failed or not found; 2 called wrongly; 3 no answer from the server; 130 interrupted"
 )
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
 _CHECKPOINT_HELP = "its id, or as much of the beginning or the end of it as no other has (at least 4 characters)"
 
 
@@ -34,9 +37,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         command = commands.add_parser(
             name, help=purpose, description=description, epilog=_EXIT_CODES, allow_abbrev=False
         )
-        add_options(command)
-        _add_common_options(command)
         command.set_defaults(parser=command)
+        add_options(command)
+        if name != "keys":  # whose actions have them
+            _add_common_options(command)
     if words and words[0].startswith("-") and words[0] not in ("-h", "--help", "--version"):
         # Without what follows, which argparse would quote as the command: it may be anything.
         parser.error(f"no such option: {words[0].partition('=')[0]}; a command's options come after its name")
@@ -57,9 +61,17 @@ def _add_common_options(command: argparse.ArgumentParser) -> None:
     )
     common.add_argument(
         "--tenant",
-        default=os.environ.get("CHECKPOINTD_TENANT", "default"),
+        default=os.environ.get("CHECKPOINTD_TENANT"),
         metavar="NAME",
-        help="whose threads. Default: default. [CHECKPOINTD_TENANT]",
+        help="whose threads. Default: those of the credential's tenant; without one, of `default`. "
+        "[CHECKPOINTD_TENANT]",
+    )
+    common.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help="a file with the API key or JWT to show; a key itself is only taken from the environment, where others "
+        "don't see it. [CHECKPOINTD_TOKEN_FILE, CHECKPOINTD_TOKEN; for TLS CHECKPOINTD_TLS, _CA_FILE, _CERT_FILE, "
+        "_KEY_FILE]",
     )
     common.add_argument(
         "--timeout",
@@ -82,6 +94,11 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _length(text: str) -> float:
+    unit = _UNITS.get(text[-1:])
+    return _seconds(text) if unit is None else unit * _seconds(text[:-1])
+
+
 def _count(text: str) -> int:
     count = int(text)
     if not 0 < count < 1 << 31:
@@ -92,6 +109,7 @@ def _count(text: str) -> int:
 # How argparse names them where it says that a value is none.
 _seconds.__name__ = "number of seconds"
 _count.__name__ = "count"
+_length.__name__ = "length of time, such as 90d, 12h, 30m or 45s"
 
 
 def _add_thread(command: argparse.ArgumentParser) -> None:
@@ -202,6 +220,33 @@ def _prune(command: argparse.ArgumentParser) -> None:
     _add_yes(command)
 
 
+def _keys(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(title="actions", required=True, metavar="ACTION", dest="action")
+    create = actions.add_parser("create", help="make a key, and print it", allow_abbrev=False)
+    create.add_argument("name", nargs="?", default="", metavar="NAME", help="what it is for")
+    create.add_argument(
+        "--role",
+        choices=("read", "write", "admin", "operator"),
+        required=True,
+        help="what it allows: to read; to write too; to manage keys and policies too; everything in every tenant",
+    )
+    create.add_argument(
+        "--prefix", action="append", metavar="TEXT", help="only threads whose id begins so; once for each"
+    )
+    create.add_argument("--ttl", type=_length, metavar="TIME", help="how long it lasts: 90d, 12h. Default: for ever.")
+    listing = actions.add_parser("list", help="list the keys, without their secrets", allow_abbrev=False)
+    rotate = actions.add_parser("rotate", help="make a key in place of another, and print it", allow_abbrev=False)
+    rotate.add_argument("key_id", metavar="ID", help="the other one's id")
+    rotate.add_argument(
+        "--grace", type=_length, default=0.0, metavar="TIME", help="how long the old one lasts: 1h. Default: no more."
+    )
+    revoke = actions.add_parser("revoke", help="end a key", allow_abbrev=False)
+    revoke.add_argument("key_id", metavar="ID", help="its id")
+    for action in (create, listing, rotate, revoke):
+        _add_common_options(action)
+        action.set_defaults(parser=action)
+
+
 _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
     "threads": ("list threads", "List the tenant's threads.", _threads),
     "state": (
@@ -228,4 +273,10 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     "delete": ("delete threads", "Delete threads with everything in them.", _delete),
     "copy": ("copy a thread", "Copy a thread, complete, to another id.", _copy),
     "prune": ("remove old checkpoints of threads", "Remove old checkpoints of threads.", _prune),
+    "keys": (
+        "manage API keys",
+        "Make, list, rotate and revoke API keys, for servers that take them (`serve --auth api-key`). The first one is "
+        "made by `checkpointd admin-key`.",
+        _keys,
+    ),
 }

@@ -5,12 +5,14 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
-from checkpointd.cli import diff, history, ids, removal, state, threads, update
+from checkpointd.cli import diff, history, ids, keys, removal, state, threads, update
 from checkpointd.cli.printing import Printer
 from checkpointd.client import (
     CheckpointdError,
     Client,
+    Credentials,
     DeadlineExceeded,
     GraphUnknown,
     InvalidRequest,
@@ -27,6 +29,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace, Printer], int]] = {
     "delete": removal.delete,
     "copy": threads.copy,
     "prune": removal.prune,
+    "keys": keys.run,
 }
 
 _FAILED, _CALLED_WRONGLY, _NO_ANSWER = 1, 2, 3
@@ -37,7 +40,10 @@ def run(options: argparse.Namespace) -> int:
     printer = Printer(as_json=options.json)
     logging.basicConfig(format="checkpointd: %(message)s", level=logging.WARNING)
     try:
-        with Client(options.server, tenant=options.tenant, timeout=options.timeout) as client:
+        credentials = Credentials.from_environment()
+        if options.token_file:
+            credentials = replace(credentials, token=None, token_file=options.token_file)
+        with Client(options.server, tenant=options.tenant, timeout=options.timeout, credentials=credentials) as client:
             code = _COMMANDS[options.command](client, options, printer)
         sys.stdout.flush()
     except BrokenPipeError:

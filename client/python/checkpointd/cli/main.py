@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-_OF_THE_SERVER = ("serve", "health", "verify")
+_OF_THE_SERVER = ("serve", "health", "verify", "admin-key")
 _NEEDED = ("ormsgpack", "rich")
 
 

@@ -39,7 +39,8 @@ def run(client: Client, options: argparse.Namespace, printer: Printer) -> int:
     listed = list(itertools.islice(found, limit + 1))
     if not listed:
         beginning = f" whose id begins with {options.prefix}" if options.prefix else ""
-        printer.line(clean(f"no threads{beginning} in tenant {options.tenant}"))
+        tenant = f" in tenant {options.tenant}" if options.tenant else ""
+        printer.line(clean(f"no threads{beginning}{tenant}"))
         return 0
     printer.console.print(_table(listed[:limit]))
     if len(listed) > limit:

@@ -5,6 +5,7 @@ Values are the messages of the contract, `checkpointd.v1`. LangGraph's saver on 
 """
 
 from checkpointd.client.clients import AsyncClient, Client
+from checkpointd.client.credentials import Credentials
 from checkpointd.client.errors import (
     Aborted,
     AccessDenied,
@@ -39,6 +40,7 @@ __all__ = [
     "CheckpointdError",
     "Client",
     "ClientClosed",
+    "Credentials",
     "DeadlineExceeded",
     "FailedPrecondition",
     "GraphUnknown",

@@ -5,9 +5,10 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from checkpointd.client import operations
+from checkpointd.client import api_keys, operations
 from checkpointd.client.calls import acall, call
 from checkpointd.client.connection import Connection
+from checkpointd.client.credentials import Credentials
 from checkpointd.client.listing import aeach, each
 from checkpointd.client.rpcs import Item, Listing, Operation
 from checkpointd.v1.threads_pb2 import ListThreadsResponse, Thread
@@ -20,20 +21,27 @@ class _Connected:
     """What both clients are made of."""
 
     def __init__(
-        self, target: str = "127.0.0.1:50051", *, tenant: str = "default", timeout: float | None = 60.0
+        self,
+        target: str = "127.0.0.1:50051",
+        *,
+        tenant: str | None = None,
+        timeout: float | None = 60.0,
+        credentials: Credentials | None = None,
     ) -> None:
         """Nothing is sent before the first call.
 
         Args:
             target: where the server is: `HOST:PORT`, or a target with one of gRPC's schemes, such as `ipv4:A,B`.
             tenant: whose data to read and write: 1 to 64 characters of `A-Z a-z 0-9 . _ -`. Tenants share nothing.
+                None: that of the credentials; without them the one that is called `default`.
             timeout: seconds that one call may take, its retries included; None waits for ever. Of a list, it bounds the
                 wait for the first item.
+            credentials: for servers that ask who calls, and for TLS. None: what the environment says.
 
         Raises:
             InvalidRequest: an argument is not of this form.
         """
-        self._connection = Connection(target, tenant=tenant, timeout=timeout)
+        self._connection = Connection(target, tenant=tenant, timeout=timeout, credentials=credentials)
 
 
 def _call(
@@ -136,6 +144,10 @@ class Client(_Connected):
     acquire_lease = _call(operations.acquire_lease)
     renew_lease = _call(operations.renew_lease)
     release_lease = _call(operations.release_lease)
+    create_api_key = _call(api_keys.create_api_key)
+    list_api_keys = _call(api_keys.list_api_keys)
+    rotate_api_key = _call(api_keys.rotate_api_key)
+    revoke_api_key = _call(api_keys.revoke_api_key)
 
     def close(self) -> None:
         """Close the channel. Calls under way fail with ClientClosed. Closing twice is allowed."""
@@ -179,6 +191,10 @@ class AsyncClient(_Connected):
     acquire_lease = _acall(operations.acquire_lease)
     renew_lease = _acall(operations.renew_lease)
     release_lease = _acall(operations.release_lease)
+    create_api_key = _acall(api_keys.create_api_key)
+    list_api_keys = _acall(api_keys.list_api_keys)
+    rotate_api_key = _acall(api_keys.rotate_api_key)
+    revoke_api_key = _acall(api_keys.revoke_api_key)
 
     async def close(self) -> None:
         """Close the channel. Calls under way fail with ClientClosed. Closing twice is allowed."""

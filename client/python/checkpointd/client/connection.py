@@ -5,16 +5,19 @@ import os
 import re
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import grpc
 from grpc.experimental import ChannelOptions
 
+from checkpointd.client.credentials import CallMetadata, Credentials
 from checkpointd.client.errors import ClientClosed, InvalidRequest
 from checkpointd.client.fork import gate, keep_for_ever
 from checkpointd.client.sessions import Sessions
 from checkpointd.client.status import INTERRUPTED, CallFailed, Status
 from checkpointd.client.target import check_target
+from checkpointd.v1.api_keys_pb2_grpc import ApiKeysStub
 from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsStub
 from checkpointd.v1.leases_pb2_grpc import LeasesStub
 from checkpointd.v1.states_pb2_grpc import StatesStub
@@ -52,6 +55,7 @@ class Stubs(NamedTuple):
     threads: ThreadsStub
     states: StatesStub
     leases: LeasesStub
+    api_keys: ApiKeysStub
     process: int
 
 
@@ -61,28 +65,37 @@ class Connection:
     The channel is opened by the first call, and again by the first call after a fork.
     """
 
-    def __init__(self, target: str, *, tenant: str, timeout: float | None) -> None:
+    def __init__(
+        self, target: str, *, tenant: str | None, timeout: float | None, credentials: Credentials | None = None
+    ) -> None:
         check_target(target)
-        if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
+        if tenant is not None and (not isinstance(tenant, str) or not _TENANT.fullmatch(tenant)):
             raise _refused("tenant", tenant, "give it 1 to 64 characters of A-Z a-z 0-9 . _ -")
         if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < math.inf):
             raise _refused("timeout", timeout, "give it a number of seconds above 0, or None to wait for ever")
         self.target = target
         self.tenant = tenant
         self.timeout = timeout
-        self.metadata = (("checkpointd-tenant", tenant),)
+        self.credentials = Credentials.from_environment() if credentials is None else credentials
+        self.credentials.check(target)
+        self._metadata = CallMetadata(tenant, self.credentials)
         # Set when closed; waiting for it is how a call pauses between attempts.
         self.closed = threading.Event()
         # When a call last said, by time.monotonic(), that it is waiting for the server.
         self.warned = -math.inf
         self._stubs: Stubs | None = None
-        self.sessions = Sessions(target, self.metadata, self.closed, new_channel)
+        self.sessions = Sessions(target, self._metadata, self.closed, partial(new_channel, self.credentials))
         self._lock = threading.Lock()
         gate.add(self)
 
     def with_timeout(self, timeout: float | None) -> "Connection":
         """A connection of its own to the same server, for calls that may take another time."""
-        return Connection(self.target, tenant=self.tenant, timeout=timeout)
+        return Connection(self.target, tenant=self.tenant, timeout=timeout, credentials=self.credentials)
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What goes with a call that is made now."""
+        return self._metadata()
 
     def stubs(self) -> Stubs:
         """The stubs of this process's channel. To be called, and used, inside the gate."""
@@ -139,18 +152,25 @@ class Connection:
                 raise ClientClosed("the client is closed", server=self.target)
             if self._stubs is None:
                 process = os.getpid()
-                channel = new_channel(self.target, process)
-                services = CheckpointsStub(channel), ThreadsStub(channel), StatesStub(channel), LeasesStub(channel)
-                self._stubs = Stubs(channel, *services, process)
+                channel = new_channel(self.credentials, self.target, process)
+                self._stubs = Stubs(
+                    channel,
+                    CheckpointsStub(channel),
+                    ThreadsStub(channel),
+                    StatesStub(channel),
+                    LeasesStub(channel),
+                    ApiKeysStub(channel),
+                    process,
+                )
             return self._stubs
 
 
-def new_channel(target: str, process: int) -> grpc.Channel:
+def new_channel(credentials: Credentials, target: str, process: int) -> grpc.Channel:
     """A channel for this process, and for none that it forks."""
     _keep_grpc_up(process)
     # Channels with the same options share connections. The process id, as an option that gRPC does not know, keeps
     # a child from being given its parent's.
-    return grpc.insecure_channel(target, (*_OPTIONS, ("checkpointd.process", process)))
+    return credentials.channel(target, (*_OPTIONS, ("checkpointd.process", process)))
 
 
 _kept_up: dict[int, grpc.Channel] = {}

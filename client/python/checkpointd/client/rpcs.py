@@ -8,6 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import grpc
 
 from checkpointd.client.connection import Stubs
+from checkpointd.v1 import api_keys_pb2 as api_keys
 from checkpointd.v1 import checkpoints_pb2 as checkpoints
 from checkpointd.v1 import core_pb2 as core
 from checkpointd.v1 import leases_pb2 as leases
@@ -142,4 +143,16 @@ RENEW_LEASE: Rpc[leases.RenewLeaseRequest, leases.RenewLeaseResponse, leases.Lea
 )
 RELEASE_LEASE: Rpc[leases.ReleaseLeaseRequest, leases.ReleaseLeaseResponse, None] = Rpc(
     lambda stubs: stubs.leases.ReleaseLease, _nothing
+)
+CREATE_API_KEY: Rpc[api_keys.CreateApiKeyRequest, api_keys.CreateApiKeyResponse, api_keys.CreateApiKeyResponse] = Rpc(
+    lambda stubs: stubs.api_keys.CreateApiKey, _as_it_came
+)
+LIST_API_KEYS: Rpc[api_keys.ListApiKeysRequest, api_keys.ListApiKeysResponse, list[api_keys.ApiKey]] = Rpc(
+    lambda stubs: stubs.api_keys.ListApiKeys, lambda response: list(response.api_keys)
+)
+ROTATE_API_KEY: Rpc[api_keys.RotateApiKeyRequest, api_keys.RotateApiKeyResponse, api_keys.RotateApiKeyResponse] = Rpc(
+    lambda stubs: stubs.api_keys.RotateApiKey, _as_it_came
+)
+REVOKE_API_KEY: Rpc[api_keys.RevokeApiKeyRequest, api_keys.RevokeApiKeyResponse, None] = Rpc(
+    lambda stubs: stubs.api_keys.RevokeApiKey, _nothing
 )

@@ -30,7 +30,7 @@ class Sessions:
     def __init__(
         self,
         target: str,
-        metadata: tuple[tuple[str, str], ...],
+        metadata: Callable[[], tuple[tuple[str, str], ...]],
         closed: threading.Event,
         new_channel: Callable[[str, int], grpc.Channel],
     ) -> None:
@@ -121,7 +121,7 @@ class Sessions:
             if (still := told()) is not None and os.getpid() == process:
                 still(metadata)
 
-        session = StreamSession(self._new_channel(self._target, process), self._metadata, tell)
+        session = StreamSession(self._new_channel(self._target, process), self._metadata(), tell)
         if self._end_stream is not None:
             self._end_stream.detach()
         # Nobody else ends it if the connection is dropped without being closed.

@@ -23,6 +23,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpointd.client.calls import acall, call
 from checkpointd.client.connection import Connection
+from checkpointd.client.credentials import Credentials
 from checkpointd.client.errors import NotFound
 from checkpointd.client.langgraph import requests
 from checkpointd.client.langgraph.bridge.bridge import Bridge
@@ -66,8 +67,9 @@ class RemoteSaver(States, Upkeep, BaseCheckpointSaver[str]):
         self,
         target: str = "127.0.0.1:50051",
         *,
-        tenant: str = "default",
+        tenant: str | None = None,
         timeout: float | None = 60.0,
+        credentials: Credentials | None = None,
         serde: SerializerProtocol | None = None,
         writers: Mode = "fork",
         lease_ttl: float = 30.0,
@@ -79,9 +81,10 @@ class RemoteSaver(States, Upkeep, BaseCheckpointSaver[str]):
         Args:
             target: where the server is: `HOST:PORT`, or a target with one of gRPC's schemes, such as `ipv4:A,B`.
             tenant: whose checkpoints to read and write: 1 to 64 characters of `A-Z a-z 0-9 . _ -`. Tenants share
-                nothing.
+                nothing. None: that of the credentials; without them the one that is called `default`.
             timeout: seconds that one call may take, its retries included; None waits for ever. Of a list, it bounds the
                 wait for the first item.
+            credentials: for servers that ask who calls, and for TLS. None: what the environment says.
             serde: how values become bytes; a `PortableSerializer` by default, so that every language reads them. What
                 LangGraph's own serialiser has stored is read with either, and so is the reverse.
             writers: what happens when two runs write one thread. "fork": both succeed and the thread forks, as with
@@ -99,7 +102,7 @@ class RemoteSaver(States, Upkeep, BaseCheckpointSaver[str]):
             InvalidRequest: an argument is not of this form.
         """
         super().__init__(serde=PortableSerializer() if serde is None else serde)
-        self._connection = Connection(target, tenant=tenant, timeout=timeout)
+        self._connection = Connection(target, tenant=tenant, timeout=timeout, credentials=credentials)
         # Objects which the clones that LangGraph makes of a saver (`with_allowlist`) share.
         self._writers = Writers(self._connection, writers, lease_ttl, lease_wait)
         self._held = Held(value_cache)
@@ -111,8 +114,9 @@ class RemoteSaver(States, Upkeep, BaseCheckpointSaver[str]):
         cls,
         conn_string: str,
         *,
-        tenant: str = "default",
+        tenant: str | None = None,
         timeout: float | None = 60.0,
+        credentials: Credentials | None = None,
         serde: SerializerProtocol | None = None,
         writers: Mode = "fork",
         lease_ttl: float = 30.0,
@@ -124,6 +128,7 @@ class RemoteSaver(States, Upkeep, BaseCheckpointSaver[str]):
             conn_string,
             tenant=tenant,
             timeout=timeout,
+            credentials=credentials,
             serde=serde,
             writers=writers,
             lease_ttl=lease_ttl,

@@ -73,7 +73,8 @@ class ApiKeysServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListApiKeys(self, request, context):
-        """ListApiKeys returns the tenant's keys, also those that have ended, the one that was made last first.
+        """ListApiKeys returns the tenant's keys, also those that ended in the last 30 days, the one that was made last first. An
+        operator sees, manages and makes those of operators beside them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -149,7 +149,9 @@ class ApiKeysStub(typing.Generic[_ApiKeysCreateApiKeyType, _ApiKeysListApiKeysTy
     """
 
     ListApiKeys: _ApiKeysListApiKeysType
-    """ListApiKeys returns the tenant's keys, also those that have ended, the one that was made last first."""
+    """ListApiKeys returns the tenant's keys, also those that ended in the last 30 days, the one that was made last first. An
+    operator sees, manages and makes those of operators beside them.
+    """
 
     RotateApiKey: _ApiKeysRotateApiKeyType
     """RotateApiKey makes a new key that allows what another one does, and lets that one end after a while.
@@ -208,7 +210,9 @@ class ApiKeysServicer(metaclass=abc.ABCMeta):
         request: checkpointd.v1.api_keys_pb2.ListApiKeysRequest,
         context: _ServicerContext,
     ) -> typing.Union[checkpointd.v1.api_keys_pb2.ListApiKeysResponse, collections.abc.Awaitable[checkpointd.v1.api_keys_pb2.ListApiKeysResponse]]:
-        """ListApiKeys returns the tenant's keys, also those that have ended, the one that was made last first."""
+        """ListApiKeys returns the tenant's keys, also those that ended in the last 30 days, the one that was made last first. An
+        operator sees, manages and makes those of operators beside them.
+        """
 
     @abc.abstractmethod
     def RotateApiKey(

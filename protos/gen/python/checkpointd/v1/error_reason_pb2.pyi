@@ -262,8 +262,8 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
         }
     """
     ERROR_REASON_CREDENTIAL_INVALID: _ErrorReason.ValueType  # 25
-    """ERROR_REASON_CREDENTIAL_INVALID: the credential is not well formed, is not known here, was revoked, or does not prove what
-    it says. Which of these is in the server's log only. Sent with UNAUTHENTICATED.
+    """ERROR_REASON_CREDENTIAL_INVALID: the credential is not well formed, is not known here, or does not prove what it says. Which
+    of these is in the server's log only. Sent with UNAUTHENTICATED.
         {
           "code": "UNAUTHENTICATED",
           "message": "the credential is not valid here; ask who runs this server for another one",
@@ -272,7 +272,7 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
         }
     """
     ERROR_REASON_CREDENTIAL_EXPIRED: _ErrorReason.ValueType  # 26
-    """ERROR_REASON_CREDENTIAL_EXPIRED: the credential was good, and its time is over. Sent with UNAUTHENTICATED.
+    """ERROR_REASON_CREDENTIAL_EXPIRED: the credential was good, and its time is over, or it was revoked. Sent with UNAUTHENTICATED.
         {
           "code": "UNAUTHENTICATED",
           "message": "the credential expired at 2026-11-26T12:00:00+00:00; get a new one",
@@ -546,8 +546,8 @@ ERROR_REASON_CREDENTIAL_MISSING: ErrorReason.ValueType  # 24
     }
 """
 ERROR_REASON_CREDENTIAL_INVALID: ErrorReason.ValueType  # 25
-"""ERROR_REASON_CREDENTIAL_INVALID: the credential is not well formed, is not known here, was revoked, or does not prove what
-it says. Which of these is in the server's log only. Sent with UNAUTHENTICATED.
+"""ERROR_REASON_CREDENTIAL_INVALID: the credential is not well formed, is not known here, or does not prove what it says. Which
+of these is in the server's log only. Sent with UNAUTHENTICATED.
     {
       "code": "UNAUTHENTICATED",
       "message": "the credential is not valid here; ask who runs this server for another one",
@@ -556,7 +556,7 @@ it says. Which of these is in the server's log only. Sent with UNAUTHENTICATED.
     }
 """
 ERROR_REASON_CREDENTIAL_EXPIRED: ErrorReason.ValueType  # 26
-"""ERROR_REASON_CREDENTIAL_EXPIRED: the credential was good, and its time is over. Sent with UNAUTHENTICATED.
+"""ERROR_REASON_CREDENTIAL_EXPIRED: the credential was good, and its time is over, or it was revoked. Sent with UNAUTHENTICATED.
     {
       "code": "UNAUTHENTICATED",
       "message": "the credential expired at 2026-11-26T12:00:00+00:00; get a new one",

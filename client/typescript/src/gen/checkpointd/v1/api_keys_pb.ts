@@ -279,7 +279,8 @@ export const ApiKeys: GenService<{
     output: typeof CreateApiKeyResponseSchema;
   },
   /**
-   * ListApiKeys returns the tenant's keys, also those that have ended, the one that was made last first.
+   * ListApiKeys returns the tenant's keys, also those that ended in the last 30 days, the one that was made last first. An
+   * operator sees, manages and makes those of operators beside them.
    *
    * @generated from rpc checkpointd.v1.ApiKeys.ListApiKeys
    */

@@ -357,8 +357,8 @@ export enum ErrorReason {
   CREDENTIAL_MISSING = 24,
 
   /**
-   * ERROR_REASON_CREDENTIAL_INVALID: the credential is not well formed, is not known here, was revoked, or does not prove what
-   * it says. Which of these is in the server's log only. Sent with UNAUTHENTICATED.
+   * ERROR_REASON_CREDENTIAL_INVALID: the credential is not well formed, is not known here, or does not prove what it says. Which
+   * of these is in the server's log only. Sent with UNAUTHENTICATED.
    *     {
    *       "code": "UNAUTHENTICATED",
    *       "message": "the credential is not valid here; ask who runs this server for another one",
@@ -371,7 +371,7 @@ export enum ErrorReason {
   CREDENTIAL_INVALID = 25,
 
   /**
-   * ERROR_REASON_CREDENTIAL_EXPIRED: the credential was good, and its time is over. Sent with UNAUTHENTICATED.
+   * ERROR_REASON_CREDENTIAL_EXPIRED: the credential was good, and its time is over, or it was revoked. Sent with UNAUTHENTICATED.
    *     {
    *       "code": "UNAUTHENTICATED",
    *       "message": "the credential expired at 2026-11-26T12:00:00+00:00; get a new one",
