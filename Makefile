@@ -54,7 +54,8 @@ NO_GO := @echo "SKIPPED: the Go client and what it approves; go is not on the PA
 test: $(VENV)/.dev $(PACKAGES) ## run all tests of all clients against real servers and a real PostgreSQL
 	$(if $(HAS_NPM),$(NPM) test)
 	$(if $(HAS_GO),cd $(GO) && go test ./...)
-	$(BIN)/python -m pytest
+	@# Two at a time: each file is run by one of them, with a server and a PostgreSQL of its own.
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 	$(if $(HAS_NPM),,$(NO_NPM))
 	$(if $(HAS_GO),,$(NO_GO))
 

@@ -46,6 +46,11 @@ class Tally:
     def count(self, what: str, number: int = 1) -> None:
         self.counts[what] += number
 
+    def add(self, counts: Mapping[str, int], allowed: Mapping[str, int]) -> None:
+        """Add what another process has counted."""
+        self.counts.update(counts)
+        self.allowed.update(allowed)
+
     def __str__(self) -> str:
         counted = ", ".join(f"{number} {what}" for what, number in self.counts.items())
         lines = [f"compared: {counted}", *(f"allowed: {number} x {name}" for name, number in self.allowed.items())]

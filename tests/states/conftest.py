@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
@@ -34,6 +35,20 @@ def saver(server: ServerProcess, tenant: str, encoding: str) -> Iterator[RemoteS
 def tally(pytestconfig: pytest.Config) -> Tally:
     """What was compared so far."""
     return pytestconfig.stash.setdefault(_tally, Tally())
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a worker of pytest-xdist: hand the figures to the one that prints."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None and (tally := session.config.stash.get(_tally, None)):
+        output["tally"] = (dict(tally.counts), dict(tally.allowed))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker has ended: take its figures."""
+    if found := getattr(node, "workeroutput", {}).get("tally"):
+        node.config.stash.setdefault(_tally, Tally()).add(*found)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
