@@ -12,13 +12,13 @@ async def get(engine: Engine, thread_id: str, checkpoint_id: str = "", ns: str =
     return (await engine.checkpoints.get_checkpoint(TENANT, request)).checkpoint_tuple
 
 
-async def listed(engine: Engine, thread_id: str = "", **more: object) -> list[CheckpointTuple]:
+async def listed(engine: Engine, thread_id: str = "", *, tenant: str = TENANT, **more: object) -> list[CheckpointTuple]:
     request = ListCheckpointsRequest(thread_id=thread_id, **more)  # type: ignore[arg-type]
-    return [response.checkpoint_tuple async for response in engine.checkpoints.list_checkpoints(TENANT, request)]
+    return [response.checkpoint_tuple async for response in engine.checkpoints.list_checkpoints(tenant, request)]
 
 
-async def ids(engine: Engine, thread_id: str = "", **more: object) -> list[str]:
-    return [found.checkpoint.id for found in await listed(engine, thread_id, **more)]
+async def ids(engine: Engine, thread_id: str = "", *, tenant: str = TENANT, **more: object) -> list[str]:
+    return [found.checkpoint.id for found in await listed(engine, thread_id, tenant=tenant, **more)]
 
 
 def values(found: CheckpointTuple) -> dict[str, bytes]:

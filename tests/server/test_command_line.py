@@ -29,6 +29,7 @@ _OPTIONS = {
     "--jwt-issuer": "CHECKPOINTD_JWT_ISSUER",
     "--jwt-audience": "CHECKPOINTD_JWT_AUDIENCE",
     "--jwt-claim": "CHECKPOINTD_JWT_CLAIM",
+    "--row-security": "CHECKPOINTD_ROW_SECURITY",
 }
 
 

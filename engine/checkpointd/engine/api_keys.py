@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from checkpointd.engine import validate
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import ApiKeyNotFound, InvalidField
+from checkpointd.engine.row_security import EVERY_TENANT
 from checkpointd.engine.sql import STATEMENTS
 from checkpointd.v1.access_pb2 import Role
 from checkpointd.v1.api_keys_pb2 import (
@@ -25,9 +26,6 @@ from checkpointd.v1.api_keys_pb2 import (
     RotateApiKeyRequest,
     RotateApiKeyResponse,
 )
-
-EVERY_TENANT = "*"
-"""The tenant of what is an operator's. No tenant can be called so."""
 
 PREFIX = "cpd_"
 """What every key begins with, so that one that is found in the wrong place is known for what it is."""
@@ -87,7 +85,7 @@ class ApiKeys:
         return CreateApiKeyResponse(api_key=_api_key(row), secret=secret)
 
     async def list_api_keys(self, tenant: str, most: int, request: ListApiKeysRequest) -> ListApiKeysResponse:
-        async with self._database.reading() as cursor:
+        async with self._database.reading(EVERY_TENANT) as cursor:
             parameters = {"tenants": _tenants(tenant, most), "limit": _MOST_LISTED}
             await cursor.execute(STATEMENTS["list_api_keys"].encode(), parameters)
             return ListApiKeysResponse(api_keys=[_api_key(row) for row in await cursor.fetchall()])
@@ -110,7 +108,7 @@ class ApiKeys:
 
     async def find(self, key_id: str) -> StoredKey | None:
         """What is kept of a key; None when there is none with this id. Raises EngineError."""
-        async with self._database.reading() as cursor:
+        async with self._database.reading(EVERY_TENANT) as cursor:
             await cursor.execute(STATEMENTS["find_api_key"].encode(), {"key_id": key_id}, prepare=True)
             row = await cursor.fetchone()
         return None if row is None else StoredKey(*row)
@@ -122,7 +120,7 @@ class ApiKeys:
         return row, f"{PREFIX}{key_id}_{secret}"
 
     async def _changed(self, statement: str, parameters: Mapping[str, Any]) -> Any:
-        async with self._database.changing() as connection:
+        async with self._database.changing(EVERY_TENANT) as connection:
             cursor = await connection.execute(STATEMENTS[statement].encode(), parameters)
             return await cursor.fetchone()
 

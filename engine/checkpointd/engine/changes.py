@@ -48,7 +48,7 @@ class Changes:
         parameters = {"tenant": tenant, "target": thread_id, "request_id": request.request_id}
         # Before the change, which may take the request apart.
         digest = _digest(request) if request.request_id else b""
-        async with self._database.changing() as connection, connection.transaction() as transaction:
+        async with self._database.changing(tenant) as connection, connection.transaction() as transaction:
             # From here on the thread's writers wait. A new row stays only if the change is made.
             await connection.execute(STATEMENTS["lock_target"].encode(), parameters)
             if request.request_id:

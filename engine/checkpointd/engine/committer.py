@@ -135,6 +135,8 @@ class _Lane:
         connection = self._held.at_hand()
         if connection is None or any(one.commit.condition is not None for one in waiting):
             return False
+        if connection.works_for is not None and connection.works_for != _tenants([one.commit for one in waiting]):
+            return False
 
         def done(rows: list[Row], error: Exception | None) -> None:
             if error is None:
@@ -227,6 +229,8 @@ class _Lane:
 async def store(connection: ServingConnection, commits: list[Commit]) -> Stored:
     """Store commits in one round trip, in a transaction of its own. A thread whose commit has a condition must have no
     other."""
+    if connection.works_for is not None:
+        await connection.work_for(_tenants(commits))
     batch = Batch(commits)
     conditions = batch.conditions()
     if not conditions.count:
@@ -255,6 +259,10 @@ async def _checked(connection: ServingConnection, batch: Batch, conditions: Cond
         await cursor.execute(STATEMENTS["commit_checked"].encode(), parameters, prepare=True)
         await connection.execute(STATEMENTS["forget_empty"].encode(), parameters, prepare=True)
         return list(await cursor.fetchall())
+
+
+def _tenants(commits: list[Commit]) -> str:
+    return ",".join(sorted({commit.tenant for commit in commits}))
 
 
 def _told(batch: Batch, rows: list[Row]) -> Stored:

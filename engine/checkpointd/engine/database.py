@@ -12,11 +12,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
-from checkpointd.engine import arrays
+from checkpointd.engine import arrays, row_security
 from checkpointd.engine.errors import StartupError, translated
 from checkpointd.engine.migrations import migrate
 from checkpointd.engine.prepared import Row, ServingConnection
 from checkpointd.engine.readers import Readers
+from checkpointd.engine.row_security import RowSecurity
 from checkpointd.engine.sql import STATEMENTS
 
 _log = logging.getLogger(__name__)
@@ -50,8 +51,16 @@ class Database:
     but the reads takes a part only, so that none can starve another.
     """
 
-    def __init__(self, conninfo: str, *, write_connections: int = 2, read_connections: int = 6) -> None:
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        write_connections: int = 2,
+        read_connections: int = 6,
+        row_security: RowSecurity = "off",
+    ) -> None:
         """`conninfo` is a libpq URL or connection string; what it leaves out comes from libpq's `PG*` variables."""
+        self._row_security = row_security
         self._conninfo = conninfo
         self.write_connections = write_connections
         self.read_connections = read_connections
@@ -81,6 +90,7 @@ class Database:
             try:
                 await migrate(connection)
                 await _check_privileges(connection)
+                self._secured = await row_security.set_up(connection, self._row_security)
             except psycopg.errors.InsufficientPrivilege as error:
                 raise StartupError(
                     f"the role {connection.info.user!r} may not make the schema in {where(self._conninfo)} "
@@ -119,7 +129,7 @@ class Database:
             self._conninfo,
             connection_class=ServingConnection,
             kwargs={"autocommit": True},
-            configure=_configure,
+            configure=self._configure,
             reset=_reset,
             min_size=size,
             max_size=size,
@@ -131,27 +141,38 @@ class Database:
             open=False,
         )
 
+    async def _configure(self, connection: ServingConnection) -> None:
+        await connection.execute(STATEMENTS["serving_session"].encode())
+        connection.learn(await arrays.register(connection))
+        if self._secured:
+            await connection.execute(STATEMENTS["become_tenant"].encode())
+            connection.works_for = ""
+
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[ServingConnection]:
-        """A connection for a commit. The driver's errors leave as the engine's."""
+        """A connection for commits. The driver's errors leave as the engine's."""
         async with translated(), self._checked(self._writes) as connection:
             yield connection
 
     @asynccontextmanager
-    async def changing(self) -> AsyncIterator[ServingConnection]:
-        """A connection for a change of a whole thread, which takes time. The driver's errors leave as the engine's."""
+    async def changing(self, tenant: str) -> AsyncIterator[ServingConnection]:
+        """A connection for a change of a tenant's that takes time, such as one of a whole thread; of every one's for
+        EVERY_TENANT. The driver's errors leave as the engine's."""
         async with self._changes, translated(), self._checked(self._reads) as connection:
+            await connection.work_for(tenant)
             yield connection
 
     @asynccontextmanager
-    async def leasing(self) -> AsyncIterator[ServingConnection]:
+    async def leasing(self, tenant: str) -> AsyncIterator[ServingConnection]:
         """A connection for a change of a lease, which may wait for a commit. The driver's errors leave as the
         engine's."""
         async with self._leases, translated(), self._checked(self._reads) as connection:
+            await connection.work_for(tenant)
             yield connection
 
     async def rows(self, statement: str, parameters: Mapping[str, Any]) -> list[Row]:
-        """The rows of one of the statements that read all the time. The driver's errors leave as the engine's."""
+        """The rows of one of the statements that read all the time; its parameters have the tenant. The driver's errors
+        leave as the engine's."""
         return await self._readers.rows(statement, parameters)
 
     @asynccontextmanager
@@ -160,9 +181,11 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncCursor[TupleRow]]:
-        """A binary cursor for one statement that reads. The driver's errors leave as the engine's."""
+    async def reading(self, tenant: str) -> AsyncIterator[AsyncCursor[TupleRow]]:
+        """A binary cursor for one statement that reads what a tenant has, or with EVERY_TENANT what all have. The
+        driver's errors leave as the engine's."""
         async with self._reading() as connection, connection.cursor(binary=True) as cursor:
+            await connection.work_for(tenant)
             yield cursor
 
     @asynccontextmanager
@@ -180,11 +203,6 @@ class Database:
 
     async def _recheck(self) -> None:
         await asyncio.gather(self._writes.check(), self._reads.check(), return_exceptions=True)
-
-
-async def _configure(connection: ServingConnection) -> None:
-    await connection.execute(STATEMENTS["serving_session"].encode())
-    connection.learn(await arrays.register(connection))
 
 
 async def _reset(connection: ServingConnection) -> None:

@@ -117,7 +117,7 @@ class Graphs:
             "graph_hash": specs.graph_hash(encoded),
             "spec": encoded,
         }
-        async with self._database.changing() as connection, connection.transaction():
+        async with self._database.changing(tenant) as connection, connection.transaction():
             await connection.execute(STATEMENTS["lock_graph_name"].encode(), parameters)
             cursor = await connection.execute(STATEMENTS["register_graph"].encode(), parameters)
             row = await cursor.fetchone()

@@ -55,7 +55,7 @@ class Leases:
         pause = _FIRST_PAUSE
         while True:
             _end_if_cancelled()
-            if row := await self._acquire(parameters):
+            if row := await self._acquire(tenant, parameters):
                 return AcquireLeaseResponse(lease=_lease(row))
             # While it is held it is only looked at: each try makes the holder's commits wait for a moment.
             while (held := await self._row("read_lease", parameters)) is not None:
@@ -69,7 +69,7 @@ class Leases:
     async def renew_lease(self, tenant: str, request: RenewLeaseRequest) -> RenewLeaseResponse:
         parameters = _parameters(tenant, request.thread_id, request.holder)
         parameters |= {"token": _token(request.fencing_token), "ttl": _ttl(request.ttl)}
-        async with self._database.leasing() as connection:
+        async with self._database.leasing(tenant) as connection:
             cursor = await connection.execute(STATEMENTS["renew_lease"].encode(), parameters, prepare=True)
             if row := await cursor.fetchone():
                 return RenewLeaseResponse(lease=_lease(row))
@@ -79,7 +79,7 @@ class Leases:
     async def release_lease(self, tenant: str, request: ReleaseLeaseRequest) -> ReleaseLeaseResponse:
         parameters = _parameters(tenant, request.thread_id, request.holder)
         parameters["token"] = _token(request.fencing_token)
-        async with self._database.leasing() as connection:
+        async with self._database.leasing(tenant) as connection:
             await connection.execute(STATEMENTS["release_lease"].encode(), parameters, prepare=True)
         if (bell := self._bells.pop((tenant, request.thread_id), None)) is not None:
             bell.set()
@@ -95,15 +95,15 @@ class Leases:
         if self._stopping:
             raise ServerStopping
 
-    async def _acquire(self, parameters: dict[str, Any]) -> Any:
+    async def _acquire(self, tenant: str, parameters: dict[str, Any]) -> Any:
         # Not in a pipeline: a caller who leaves in the middle of one would leave its connection in a state of its own.
-        async with self._database.leasing() as connection, connection.transaction():
+        async with self._database.leasing(tenant) as connection, connection.transaction():
             await connection.execute(STATEMENTS["lock_lease"].encode(), parameters, prepare=True)
             cursor = await connection.execute(STATEMENTS["acquire_lease"].encode(), parameters, prepare=True)
             return await cursor.fetchone()
 
     async def _row(self, statement: str, parameters: dict[str, Any]) -> Any:
-        async with self._database.reading() as cursor:
+        async with self._database.reading(parameters["tenant"]) as cursor:
             await cursor.execute(STATEMENTS[statement].encode(), parameters, prepare=True)
             return await cursor.fetchone()
 

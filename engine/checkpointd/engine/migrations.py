@@ -1,6 +1,8 @@
 """Bringing a database to the schema of this version: once, under a lock, however many servers start together."""
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from psycopg import AsyncConnection
 
@@ -13,14 +15,21 @@ _log = logging.getLogger(__name__)
 _LOCK = 0x636B7074_64000001
 
 
+@asynccontextmanager
+async def migrating(connection: AsyncConnection) -> AsyncIterator[None]:
+    """A transaction that changes the schema, one at a time."""
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        yield
+
+
 async def migrate(connection: AsyncConnection) -> None:
     """Apply the migrations that the database lacks, all in one transaction.
 
     Raises:
         StartupError: a newer version of checkpointd has migrated the database.
     """
-    async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    async with migrating(connection):
         applied = await _applied(connection)
         known = migrations()
         if applied > known[-1][0]:

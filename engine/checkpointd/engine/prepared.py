@@ -63,6 +63,8 @@ class ServingConnection(AsyncConnection):
     """
 
     spent = False  # whether its pool is to replace it
+    # The tenants whose rows it sees, with commas between them, "*" for all; None: row-level security is off.
+    works_for: str | None = None
     _listened: int | None = None  # the socket that the loop watches for us
     _looking: asyncio.TimerHandle  # beside it
 
@@ -76,6 +78,20 @@ class ServingConnection(AsyncConnection):
     def carries(self, size: int) -> None:
         """Told of bytes that go through it. libpq's buffers never shrink: after large ones it has to be replaced."""
         self.spent = self.spent or size > _MOST_KEPT
+
+    async def work_for(self, tenants: str) -> None:
+        """See these tenants' rows from here on; costs a round trip when it saw others before. The connection must be
+        this caller's alone, and in no transaction, whose end could undo it."""
+        if self.works_for in (None, tenants):
+            return
+        assert self.pgconn.transaction_status == TransactionStatus.IDLE
+
+        def send(received: _ResultDone) -> None:
+            self.pgconn.send_query_params(STATEMENTS["work_for"].encode(), [tenants.encode()])
+            self._expect(received)
+
+        await self._result(send)
+        self.works_for = tenants
 
     async def run(self, statement: str, parameters: Mapping[str, Any]) -> list[Row]:
         """Run one of the statements, with arrays of rows and values of the types in binary.py, and return its rows.

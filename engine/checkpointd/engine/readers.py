@@ -41,6 +41,7 @@ class Readers:
 
 
 async def _rows(connection: ServingConnection, statement: str, parameters: Mapping[str, Any]) -> list[Row]:
+    await connection.work_for(parameters["tenant"])
     rows = await connection.run(statement, parameters)
     connection.carries(sum(len(cell) for row in rows for cell in row if type(cell) is bytes))
     return rows

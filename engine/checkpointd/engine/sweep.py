@@ -10,6 +10,7 @@ import logging
 from checkpointd.engine.api_keys import FORGOTTEN
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import EngineError
+from checkpointd.engine.row_security import EVERY_TENANT
 from checkpointd.engine.sql import STATEMENTS
 
 _log = logging.getLogger(__name__)
@@ -47,12 +48,12 @@ class Sweep:
         """One walk: removes what is older than `age` seconds, with a pause between steps; returns how many writes."""
         removed = 0
         for statement, oldest in (("forget_answers", age), ("forget_leases", age), ("forget_api_keys", FORGOTTEN)):
-            async with self._database.changing() as connection:
+            async with self._database.changing(EVERY_TENANT) as connection:
                 await connection.execute(STATEMENTS[statement].encode(), {"age": oldest})
         tenant = thread_id = ""
         while True:
             position = {"tenant": tenant, "thread_id": thread_id, "age": age, "size": STEP}
-            async with self._database.reading() as cursor:
+            async with self._database.reading(EVERY_TENANT) as cursor:
                 await cursor.execute(STATEMENTS["threads_after"].encode(), position)
                 threads = await cursor.fetchall()
             for tenant, thread_id, due in threads:
@@ -63,7 +64,7 @@ class Sweep:
             await asyncio.sleep(pause)
 
     async def _sweep_thread(self, tenant: str, thread_id: str, age: float) -> int:
-        async with self._database.changing() as connection:
+        async with self._database.changing(tenant) as connection:
             parameters = {"tenant": tenant, "thread_id": thread_id, "age": age}
             cursor = await connection.execute(STATEMENTS["sweep_thread"].encode(), parameters)
             row = await cursor.fetchone()

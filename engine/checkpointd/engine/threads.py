@@ -128,7 +128,7 @@ class Threads:
         return DeleteRunsResponse(removed_checkpoints=removed)
 
     async def _rows(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
-        async with self._database.reading() as cursor:
+        async with self._database.reading(str(parameters["tenant"])) as cursor:
             await cursor.execute(STATEMENTS[statement].encode(), parameters)
             return await cursor.fetchall()
 

@@ -51,6 +51,7 @@ class Service:
                 conninfo,
                 write_connections=config.write_connections,
                 read_connections=config.read_connections,
+                row_security=config.identity.row_security,
             ),
             value_cache=config.value_cache,
         )

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from checkpointd.engine import validate
-from checkpointd.engine.api_keys import EVERY_TENANT
 from checkpointd.engine.errors import InvalidField
+from checkpointd.engine.row_security import EVERY_TENANT
 from checkpointd.server.identity.access import ROLES, Credential
 from checkpointd.v1.access_pb2 import Role
 

@@ -7,6 +7,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from checkpointd.engine.row_security import RowSecurity
+
 METHODS = ("api-key", "jwt", "certificate")
 
 _TRUTH = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
@@ -50,6 +52,7 @@ class IdentityConfig:
     jwt: JwtConfig | None
     tls: TlsConfig | None
     insecure: bool
+    row_security: RowSecurity
 
 
 def add_options(option: Add, parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
@@ -90,6 +93,12 @@ def add_options(option: Add, parser: argparse.ArgumentParser, environment: Mappi
         "NAME",
         "the claim that says what a JWT allows: an object with tenant, role and perhaps thread_id_prefixes.",
     )
+    option(
+        "row-security",
+        "auto",
+        "WHEN",
+        "whether PostgreSQL keeps tenants apart too: on, off, or auto, which is on with --auth where the role may.",
+    )
 
 
 def from_options(options: argparse.Namespace, named: Callable[[str], str]) -> IdentityConfig:
@@ -110,7 +119,8 @@ def from_options(options: argparse.Namespace, named: Callable[[str], str]) -> Id
             f"{named('listen')} is {options.listen!r}, which others can reach, and the server would not ask who calls; "
             "let it ask with --auth, or say --insecure (CHECKPOINTD_INSECURE=1) if whoever reaches it may do all"
         )
-    return IdentityConfig(methods, _jwt(options, named, methods), tls, insecure)
+    jwt = _jwt(options, named, methods)
+    return IdentityConfig(methods, jwt, tls, insecure, _row_security(options, named, methods))
 
 
 def is_loopback(listen: str) -> bool:
@@ -122,6 +132,17 @@ def is_loopback(listen: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _row_security(options: argparse.Namespace, named: Callable[[str], str], methods: frozenset[str]) -> RowSecurity:
+    match options.row_security:
+        case "on":
+            return "on"
+        case "off":
+            return "off"
+        case "auto":  # without identity a tenant is anyway what a caller says
+            return "auto" if methods else "off"
+    raise ValueError(f"{named('row-security')} is {options.row_security!r}; choose auto, on or off")
 
 
 def _methods(options: argparse.Namespace, named: Callable[[str], str]) -> frozenset[str]:

@@ -5,7 +5,8 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from checkpointd.engine.api_keys import EVERY_TENANT, PREFIX, ApiKeys
+from checkpointd.engine.api_keys import PREFIX, ApiKeys
+from checkpointd.engine.row_security import EVERY_TENANT
 from checkpointd.server.identity import access, certificates
 from checkpointd.server.identity.access import Access, Credential
 from checkpointd.server.identity.api_keys import KeyRing
