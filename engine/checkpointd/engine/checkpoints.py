@@ -14,6 +14,7 @@ from checkpointd.engine.errors import BaseGone, CheckpointNotFound, InvalidField
 from checkpointd.engine.graph_at import checkpoint_key
 from checkpointd.engine.reads import MAX_SEQUENCE, Reads
 from checkpointd.engine.stored_values import MOST_BYTES
+from checkpointd.engine.tally import CacheTally
 from checkpointd.engine.tuples import Known
 from checkpointd.v1.checkpoints_pb2 import (
     CheckpointPut,
@@ -50,6 +51,7 @@ class Checkpoints:
         self._reads = Reads(database)
         self._committer = committer
         self._memory = values.Memory(value_cache)
+        self.cache: CacheTally = self._memory.tally
 
     def put_checkpoint(self, tenant: str, request: PutCheckpointRequest) -> Future[PutCheckpointResponse]:
         return self._commit(
@@ -152,6 +154,7 @@ class Checkpoints:
         base = self._memory.at(place).get(channel)
         if base is not None and base.version == version:
             return base
+        self.cache.misses += 1
         try:
             base = await self._reads.value(checkpoint_key(tenant, thread_id, checkpoint_ns, ""), channel, version)
         except ValueDamaged as damage:

@@ -5,6 +5,7 @@ batch. So a busy server makes few large transactions, and an idle one commits ea
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from checkpointd.engine.errors import (
 from checkpointd.engine.held import HeldConnection
 from checkpointd.engine.prepared import Row, ServingConnection
 from checkpointd.engine.sql import STATEMENTS
+from checkpointd.engine.tally import BatchObserver, CommitTally
 
 Answer = TypeVar("Answer")
 
@@ -52,8 +54,19 @@ class Stored:
 class Committer:
     """Takes commits from any number of callers; answers each when it is durable."""
 
-    def __init__(self, database: Database) -> None:
-        self._lanes = [_Lane(database) for _ in range(database.write_connections)]
+    def __init__(self, database: Database, observer: BatchObserver | None = None) -> None:
+        self.tally = CommitTally()
+        self._lanes = [_Lane(database, self.tally, observer) for _ in range(database.write_connections)]
+
+    @property
+    def queued(self) -> int:
+        """How many commits wait for the batch that will have them."""
+        return sum(len(lane.waiting) for lane in self._lanes)
+
+    @property
+    def busy(self) -> int:
+        """How many lanes are storing a batch."""
+        return sum(lane.busy for lane in self._lanes)
 
     def commit(self, commit: Commit, read: Callable[[Stored], Answer]) -> asyncio.Future[Answer]:
         """Store a commit. The answer is what `read` makes of what its batch has stored, once that is durable. A
@@ -78,6 +91,7 @@ class _Waiting(NamedTuple):
     commit: Commit
     read: Callable[[Stored], Any]
     answer: asyncio.Future[Any]
+    cause: object = None  # for the observer, if there is one
 
     def tell(self, stored: Stored) -> None:
         if self.answer.done():
@@ -96,27 +110,30 @@ class _Lane:
     in the step of the loop after the one in which its first commit came, and answered in the one in which PostgreSQL's
     answer comes. A task sees to what has to be waited for: a connection, a condition, trouble."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, tally: CommitTally, observer: BatchObserver | None) -> None:
+        self.busy = False
+        self.waiting: deque[_Waiting] = deque()
         self._held = HeldConnection(database.writing)
-        self._waiting: deque[_Waiting] = deque()
+        self._tally = tally
+        self._observer = observer
         self._loop = asyncio.get_running_loop()
-        self._busy = False
         self._task: asyncio.Task[None] | None = None
         self._closed: asyncio.Future[None] | None = None
 
     def put(self, commit: Commit, read: Callable[[Stored], Answer]) -> asyncio.Future[Answer]:
-        if self._closed is not None and not self._busy:
+        if self._closed is not None and not self.busy:
             raise DatabaseUnavailable
         answer: asyncio.Future[Answer] = self._loop.create_future()
-        self._waiting.append(_Waiting(commit, read, answer))
-        if not self._busy:
-            self._busy = True
+        cause = None if self._observer is None else self._observer.cause()
+        self.waiting.append(_Waiting(commit, read, answer, cause))
+        if not self.busy:
+            self.busy = True
             self._loop.call_soon(self._next)  # not at once: what comes in the same step goes along
         return answer
 
     async def close(self) -> None:
         self._closed = self._loop.create_future()
-        if self._busy:
+        if self.busy:
             await self._closed
         await self._held.give_back()
 
@@ -124,7 +141,7 @@ class _Lane:
         """Begin with the next batch, if there is one."""
         batch = self._take()
         if not batch:
-            self._busy = False
+            self.busy = False
             if self._closed is not None and not self._closed.done():
                 self._closed.set_result(None)
         elif not self._send(batch):
@@ -141,25 +158,35 @@ class _Lane:
         def done(rows: list[Row], error: Exception | None) -> None:
             if error is None:
                 try:
-                    self._tell(waiting, _told(batch, rows))
+                    self._tell(waiting, _told(batch, rows), began)
                 except Exception as fault:
                     error = fault
             if error is None and not connection.spent:
                 self._next()
             else:
-                self._task = self._loop.create_task(self._see_to(waiting, error))
+                self._task = self._loop.create_task(self._see_to(waiting, error, began))
 
         try:
+            began = time.perf_counter()
             batch = Batch([one.commit for one in waiting])
             return connection.start(batch.statement(), batch.parameters(), done)
         except Exception:
             return False  # the way with a task comes to the same and answers with it
 
-    def _tell(self, waiting: list[_Waiting], stored: Stored) -> None:
+    def _tell(self, waiting: list[_Waiting], stored: Stored, began: float) -> None:
+        self._count(waiting, began)
         for one in waiting:
             one.tell(stored)
 
-    async def _see_to(self, waiting: list[_Waiting], error: Exception | None) -> None:
+    def _count(self, waiting: list[_Waiting], began: float, error: Exception | None = None) -> None:
+        self._tally.commits.observe(len(waiting))
+        self._tally.seconds.observe(time.perf_counter() - began)
+        if error is not None:
+            self._tally.failed += 1
+        if self._observer is not None:
+            self._observer.stored([one.cause for one in waiting], began, error)
+
+    async def _see_to(self, waiting: list[_Waiting], error: Exception | None, began: float) -> None:
         """See to what is left to do after a batch, and go on."""
         try:
             if error is None:
@@ -167,7 +194,7 @@ class _Lane:
             elif isinstance(error, psycopg.errors.InvalidSqlStatementName):
                 await self._store(waiting)  # where it is prepared again
             else:
-                await self._failed(waiting, error)
+                await self._failed(waiting, error, began)
         finally:
             self._next()
 
@@ -182,10 +209,10 @@ class _Lane:
         size = 0
         conditions: dict[tuple[str, str], bool] = {}  # by thread: whether its commit has one
         epochs: dict[tuple[str, str], int] = {}
-        while self._waiting and len(batch) < _MAX_COMMITS:
-            commit, _, answer = self._waiting[0]
+        while self.waiting and len(batch) < _MAX_COMMITS:
+            commit, _, answer, _ = self.waiting[0]
             if answer.cancelled():
-                self._waiting.popleft()
+                self.waiting.popleft()
                 continue
             if batch and size + commit.size > _MAX_BYTES:
                 break
@@ -197,24 +224,26 @@ class _Lane:
             if commit.epoch is not None and epochs.setdefault(thread, commit.epoch) != commit.epoch:
                 break
             conditions[thread] = has_condition
-            batch.append(self._waiting.popleft())
+            batch.append(self.waiting.popleft())
             size += commit.size
         return batch
 
     async def _store(self, waiting: list[_Waiting]) -> None:
         """Store a batch and answer its callers."""
+        began = time.perf_counter()
         try:
             stored = await store(await self._held.get(), [one.commit for one in waiting])
         except Exception as error:
-            await self._failed(waiting, error)
+            await self._failed(waiting, error, began)
         else:
             await self._held.give_back_spent()
-            self._tell(waiting, stored)
+            self._tell(waiting, stored, began)
 
-    async def _failed(self, waiting: list[_Waiting], error: Exception) -> None:
+    async def _failed(self, waiting: list[_Waiting], error: Exception, began: float) -> None:
         """One commit that the database refuses does not fail its neighbours: a refused batch is stored in halves,
         unless the database itself is the trouble."""
         refusal = await self._held.give_back(error) or error
+        self._count(waiting, began, refusal)
         if len(waiting) > 1 and not isinstance(refusal, (DatabaseUnavailable, DatabaseReadOnly, DatabaseFull)):
             middle = len(waiting) // 2
             await self._store(waiting[:middle])

@@ -19,6 +19,7 @@ from checkpointd.engine.prepared import Row, ServingConnection
 from checkpointd.engine.readers import Readers
 from checkpointd.engine.row_security import RowSecurity
 from checkpointd.engine.sql import STATEMENTS
+from checkpointd.engine.tally import Pool
 
 _log = logging.getLogger(__name__)
 
@@ -123,6 +124,15 @@ class Database:
         await self._readers.close()
         await self._writes.close()
         await self._reads.close()
+
+    def pools(self, writing: int) -> list[Pool]:
+        """The pools at this moment; `writing` is how many of those that keep a connection to write use it."""
+        writes, reads = self._writes.get_stats(), self._reads.get_stats()
+        reading = reads["pool_size"] - reads["pool_available"] - self._readers.kept
+        return [
+            Pool("writes", writes["pool_size"], min(writing, writes["pool_size"]), writes["requests_waiting"]),
+            Pool("reads", reads["pool_size"], max(0, reading), reads["requests_waiting"]),
+        ]
 
     def _pool(self, name: str, size: int) -> _Pool:
         return AsyncConnectionPool(

@@ -7,8 +7,10 @@ from checkpointd.engine.checkpoints import Checkpoints
 from checkpointd.engine.committer import Committer
 from checkpointd.engine.database import Database
 from checkpointd.engine.leases import Leases
+from checkpointd.engine.readiness import Readiness
 from checkpointd.engine.states import States
 from checkpointd.engine.sweep import Sweep
+from checkpointd.engine.tally import BatchObserver, CacheTally, CommitTally, Pool
 from checkpointd.engine.threads import Threads
 
 
@@ -20,11 +22,15 @@ class Engine:
     states: States
     leases: Leases
     api_keys: ApiKeys
+    readiness: Readiness
 
-    def __init__(self, database: Database, *, value_cache: int = 128 << 20) -> None:
+    def __init__(
+        self, database: Database, *, value_cache: int = 128 << 20, observer: BatchObserver | None = None
+    ) -> None:
         """`value_cache` is how many bytes of values to keep in memory, to compare the next ones with; with 0 all are
-        stored whole."""
+        stored whole. `observer` is told of every batch that is committed."""
         self._database = database
+        self._observer = observer
         self._value_cache = value_cache
 
     async def open(self) -> None:
@@ -34,17 +40,41 @@ class Engine:
             StartupError: the database can't serve as it is; the message says what to do.
         """
         await self._database.open()
-        self._committer = Committer(self._database)
+        self._committer = Committer(self._database, self._observer)
         self.checkpoints = Checkpoints(self._database, self._committer, self._value_cache)
         self.threads = Threads(self._database)
         self.states = States(self._database)
         self.leases = Leases(self._database)
         self.api_keys = ApiKeys(self._database)
-        self._sweep = asyncio.create_task(Sweep(self._database).run())
+        self.readiness = Readiness(self._database)
+        self._background = [
+            asyncio.create_task(Sweep(self._database).run()),
+            asyncio.create_task(self.readiness.run()),
+        ]
+
+    @property
+    def commits(self) -> CommitTally:
+        """What was committed since the start."""
+        return self._committer.tally
+
+    @property
+    def queued(self) -> int:
+        """How many commits wait for the batch that will have them."""
+        return self._committer.queued
+
+    @property
+    def cache(self) -> CacheTally:
+        """Of the values in memory, since the start."""
+        return self.checkpoints.cache
+
+    def pools(self) -> list[Pool]:
+        """The connections to the database, at this moment."""
+        return self._database.pools(writing=self._committer.busy)
 
     async def close(self) -> None:
         """Answer everything that was taken, then let the database go. No call may come after."""
-        self._sweep.cancel()
-        await asyncio.wait([self._sweep])
+        for task in self._background:
+            task.cancel()
+        await asyncio.wait(self._background)
         await self._committer.close()
         await self._database.close()

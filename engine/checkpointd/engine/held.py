@@ -22,6 +22,11 @@ class HeldConnection:
         self._connection: ServingConnection | None = None
         self._uses = 0
 
+    @property
+    def taken(self) -> bool:
+        """Whether it keeps a connection."""
+        return self._connection is not None
+
     def at_hand(self) -> ServingConnection | None:
         """The connection, if it can be used without anything to be waited for."""
         if self._connection is None or self._connection.closed or self._uses >= _MOST_USES:

@@ -16,6 +16,11 @@ class Readers:
         self._take = take
         self._idle = [HeldConnection(take) for _ in range(kept)]
 
+    @property
+    def kept(self) -> int:
+        """How many connections are kept that nobody uses."""
+        return sum(held.taken for held in self._idle)
+
     async def rows(self, statement: str, parameters: Mapping[str, Any]) -> list[Row]:
         """The rows of a statement. Raises EngineError."""
         if not self._idle:

@@ -17,6 +17,7 @@ from checkpointd.engine.batch import Commit, Link, NewValue
 from checkpointd.engine.committer import Stored
 from checkpointd.engine.errors import BaseMismatch, InvalidField
 from checkpointd.engine.stored_values import MOST_BYTES, StoredValue, build, chain
+from checkpointd.engine.tally import CacheTally
 from checkpointd.v1.checkpoints_pb2 import CheckpointPut
 from checkpointd.v1.core_pb2 import ValueChange
 
@@ -68,7 +69,7 @@ class Memory:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._places: OrderedDict[_Place, dict[str, KnownValue]] = OrderedDict()
-        self._size = 0
+        self.tally = CacheTally()
 
     def at(self, place: _Place) -> dict[str, KnownValue]:
         """What is known of a namespace, by channel."""
@@ -78,6 +79,15 @@ class Memory:
         self._places.move_to_end(place)
         return known
 
+    def last(self, place: _Place, channel: str) -> KnownValue | None:
+        """The last value of a channel, to compare with; what is found, and what not, is counted."""
+        known = self.at(place).get(channel)
+        if known is None:
+            self.tally.misses += 1
+        else:
+            self.tally.hits += 1
+        return known
+
     def keep(self, place: _Place, channel: str, known: KnownValue) -> None:
         """Keep a value as the last one of its channel."""
         if len(known.data) < LEAST_BYTES or known.size > self._capacity // 4:
@@ -85,10 +95,10 @@ class Memory:
         channels = self._places.setdefault(place, {})
         self._places.move_to_end(place)
         if (before := channels.get(channel)) is not None:
-            self._size -= before.size
+            self.tally.bytes -= before.size
         channels[channel] = known
-        self._size += known.size
-        while self._size > self._capacity:
+        self.tally.bytes += known.size
+        while self.tally.bytes > self._capacity:
             self._forget(next(iter(self._places)))
 
     def forget_thread(self, tenant: str, thread_id: str) -> None:
@@ -97,7 +107,7 @@ class Memory:
             self._forget(place)
 
     def _forget(self, place: _Place) -> None:
-        self._size -= sum(known.size for known in self._places.pop(place).values())
+        self.tally.bytes -= sum(known.size for known in self._places.pop(place).values())
 
 
 Planned = list[tuple[NewValue, KnownValue]]
@@ -112,7 +122,7 @@ def plan(memory: Memory, commit: Commit) -> Planned:
         if not LEAST_BYTES <= len(value.data) <= _MOST_COMPARED:
             continue
         new = KnownValue(version, value.encoding, value.data, value.hash, 0)
-        last = memory.at((commit.tenant, commit.thread_id, checkpoint_ns)).get(channel)
+        last = memory.last((commit.tenant, commit.thread_id, checkpoint_ns), channel)
         usable = last is not None and last.encoding == value.encoding and last.version != version
         if last is not None and usable and commit.epoch in (None, last.epoch):
             base = last if last.links < _MOST_LINKS else last.skip_to or last

@@ -32,3 +32,9 @@ UNION
 SELECT sequence FROM unnest(ARRAY['fencing_tokens', 'epochs']) AS sequence
 WHERE NOT has_sequence_privilege('checkpointd.' || sequence, 'USAGE')
 ORDER BY table_name
+
+-- name: readiness
+-- Whether the database takes no writes, and which version its schema has.
+SELECT
+    pg_is_in_recovery() OR current_setting('transaction_read_only')::bool,
+    (SELECT coalesce(max(version), 0) FROM checkpointd.migrations)
