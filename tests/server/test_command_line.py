@@ -30,6 +30,9 @@ _OPTIONS = {
     "--jwt-audience": "CHECKPOINTD_JWT_AUDIENCE",
     "--jwt-claim": "CHECKPOINTD_JWT_CLAIM",
     "--row-security": "CHECKPOINTD_ROW_SECURITY",
+    "--metrics-listen": "CHECKPOINTD_METRICS_LISTEN",
+    "--traces": "CHECKPOINTD_TRACES",
+    "--log-format": "CHECKPOINTD_LOG_FORMAT",
 }
 
 

@@ -1177,7 +1177,10 @@ type SessionOp struct {
 	//	*SessionOp_PutWrites
 	//	*SessionOp_Commit
 	//	*SessionOp_GetCheckpoint
-	Request       isSessionOp_Request `protobuf_oneof:"request"`
+	Request isSessionOp_Request `protobuf_oneof:"request"`
+	// traceparent is the span that asks for the op, as W3C's Trace Context writes it. Empty when there is none; one that is not
+	// well formed is as good as none.
+	Traceparent   string `protobuf:"bytes,6,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1260,6 +1263,13 @@ func (x *SessionOp) GetGetCheckpoint() *GetCheckpointRequest {
 		}
 	}
 	return nil
+}
+
+func (x *SessionOp) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
+	}
+	return ""
 }
 
 type isSessionOp_Request interface {
@@ -1804,14 +1814,15 @@ const file_checkpointd_v1_checkpoints_proto_rawDesc = "" +
 	"\x04seed\x18\x01 \x01(\v2\x15.checkpointd.v1.ValueR\x04seed\x124\n" +
 	"\x06writes\x18\x02 \x03(\v2\x1c.checkpointd.v1.PendingWriteR\x06writes\"=\n" +
 	"\x0eSessionRequest\x12+\n" +
-	"\x03ops\x18\x01 \x03(\v2\x19.checkpointd.v1.SessionOpR\x03ops\"\xc8\x02\n" +
+	"\x03ops\x18\x01 \x03(\v2\x19.checkpointd.v1.SessionOpR\x03ops\"\xea\x02\n" +
 	"\tSessionOp\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12M\n" +
 	"\x0eput_checkpoint\x18\x02 \x01(\v2$.checkpointd.v1.PutCheckpointRequestH\x00R\rputCheckpoint\x12A\n" +
 	"\n" +
 	"put_writes\x18\x03 \x01(\v2 .checkpointd.v1.PutWritesRequestH\x00R\tputWrites\x127\n" +
 	"\x06commit\x18\x04 \x01(\v2\x1d.checkpointd.v1.CommitRequestH\x00R\x06commit\x12M\n" +
-	"\x0eget_checkpoint\x18\x05 \x01(\v2$.checkpointd.v1.GetCheckpointRequestH\x00R\rgetCheckpointB\t\n" +
+	"\x0eget_checkpoint\x18\x05 \x01(\v2$.checkpointd.v1.GetCheckpointRequestH\x00R\rgetCheckpoint\x12 \n" +
+	"\vtraceparent\x18\x06 \x01(\tR\vtraceparentB\t\n" +
 	"\arequest\"z\n" +
 	"\x0fSessionResponse\x127\n" +
 	"\aanswers\x18\x01 \x03(\v2\x1d.checkpointd.v1.SessionAnswerR\aanswers\x12.\n" +

@@ -5,6 +5,7 @@ batch. So a busy server makes few large transactions, and an idle one commits ea
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -30,6 +31,8 @@ from checkpointd.engine.held import HeldConnection
 from checkpointd.engine.prepared import Row, ServingConnection
 from checkpointd.engine.sql import STATEMENTS
 from checkpointd.engine.tally import BatchObserver, CommitTally
+
+_log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
@@ -174,9 +177,9 @@ class _Lane:
             return False  # the way with a task comes to the same and answers with it
 
     def _tell(self, waiting: list[_Waiting], stored: Stored, began: float) -> None:
-        self._count(waiting, began)
         for one in waiting:
             one.tell(stored)
+        self._count(waiting, began)
 
     def _count(self, waiting: list[_Waiting], began: float, error: Exception | None = None) -> None:
         self._tally.commits.observe(len(waiting))
@@ -184,7 +187,10 @@ class _Lane:
         if error is not None:
             self._tally.failed += 1
         if self._observer is not None:
-            self._observer.stored([one.cause for one in waiting], began, error)
+            try:
+                self._observer.stored([one.cause for one in waiting], began, error)
+            except Exception:  # which must not hold up who commits
+                _log.exception("who watches the commits has failed")
 
     async def _see_to(self, waiting: list[_Waiting], error: Exception | None, began: float) -> None:
         """See to what is left to do after a batch, and go on."""

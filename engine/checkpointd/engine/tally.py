@@ -65,7 +65,7 @@ class Pool(NamedTuple):
 
 
 class BatchObserver(Protocol):
-    """Is told of every batch. It must not raise, nor take long."""
+    """Is told of every batch. It must not take long."""
 
     def cause(self) -> object:
         """What stands for who asks for a commit; called when it is taken."""

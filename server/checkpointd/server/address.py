@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 HINT = "choose another address with --listen (CHECKPOINTD_LISTEN)"
+METRICS_HINT = "choose another --metrics-listen (CHECKPOINTD_METRICS_LISTEN)"
 SESSION_HINT = "choose another --session-port (CHECKPOINTD_SESSION_PORT); 0 takes a free one"
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 from checkpointd.engine import Engine
 from checkpointd.server.guard import Context
+from checkpointd.server.monitoring.calls import Monitor
 from checkpointd.server.session_socket import SessionSockets
 from checkpointd.server.session_stream import SessionStream
 from checkpointd.server.tenancy import tenant_of
@@ -14,10 +15,11 @@ from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsServicer
 class CheckpointsHandlers(CheckpointsServicer):
     """Each takes the tenant from the call and hands the request to the engine; the guard does the rest."""
 
-    def __init__(self, engine: Engine, sockets: SessionSockets) -> None:
+    def __init__(self, engine: Engine, sockets: SessionSockets, monitor: Monitor) -> None:
         self._engine = engine
         self._checkpoints = engine.checkpoints
         self._sockets = sockets
+        self._monitor = monitor
 
     async def PutCheckpoint(
         self, request: messages.PutCheckpointRequest, context: Context
@@ -49,6 +51,6 @@ class CheckpointsHandlers(CheckpointsServicer):
     async def Session(  # type: ignore[override]  # the guard hands over requests, and answers are written as they are ready
         self, requests: AsyncIterator[messages.SessionRequest], context: Context
     ) -> None:
-        stream = SessionStream(self._engine, context)
+        stream = SessionStream(self._engine, context, self._monitor)
         await context.send_initial_metadata(self._sockets.offer(tenant_of(context)))
         await stream.run(requests)

@@ -5,7 +5,17 @@ import os
 import signal
 import sys
 
-_NEEDED = ("grpc_health", "grpc_reflection", "grpc_status", "jwt", "psutil", "psycopg", "psycopg_pool", "uvloop")
+_NEEDED = (
+    "grpc_health",
+    "grpc_reflection",
+    "grpc_status",
+    "jwt",
+    "prometheus_client",
+    "psutil",
+    "psycopg",
+    "psycopg_pool",
+    "uvloop",
+)
 
 
 def main() -> int:

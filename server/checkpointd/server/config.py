@@ -1,6 +1,7 @@
 """What a server can be told, from the command line or the environment. Read once, at the start."""
 
 import argparse
+import importlib.util
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -10,10 +11,13 @@ from checkpointd.server import database_url as urls
 from checkpointd.server.identity import config as identity_config
 from checkpointd.server.identity.config import IdentityConfig
 
+LOG_FORMATS = ("text", "json")
+
 # libpq's variables that name a database; PGUSER, PGPASSWORD and the like only say how to reach it.
 _LIBPQ = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
 
 _LOG_LEVELS = ("debug", "info", "warning", "error")
+_TRACES = ("none", "otlp")
 
 MIB = 1 << 20
 
@@ -34,6 +38,9 @@ class Config:
     database_connections: int
     drain_timeout: float  # seconds
     identity: IdentityConfig
+    metrics_listen: str | None
+    traces: str  # one of _TRACES
+    log_format: str
     log_level: str
 
     @property
@@ -97,6 +104,19 @@ def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str])
         "SECONDS",
         "how long a stopping server lets running calls finish before it cuts them off.",
     )
+    option(
+        "metrics-listen",
+        "none",
+        "ADDRESS",
+        "HOST:PORT for HTTP: /metrics for Prometheus, /healthz, /readyz; port 0 takes a free one.",
+    )
+    option(
+        "traces",
+        "none",
+        "WHERE",
+        "otlp sends OpenTelemetry traces where its OTEL_* variables say; needs the extra checkpointd[telemetry].",
+    )
+    option("log-format", "text", "FORMAT", f"how to log: {' or '.join(LOG_FORMATS)}.")
     option("log-level", "info", "LEVEL", f"how much to log on stderr: {', '.join(_LOG_LEVELS)}.")
 
 
@@ -150,6 +170,8 @@ def from_options(options: argparse.Namespace, arguments: Sequence[str], environm
     database_url, data_dir = database_of(options, arguments, environment)
     if options.log_level not in _LOG_LEVELS:
         raise ValueError(f"{named('log-level')} is {options.log_level!r}; choose {', '.join(_LOG_LEVELS)}")
+    if options.log_format not in LOG_FORMATS:
+        raise ValueError(f"{named('log-format')} is {options.log_format!r}; choose {' or '.join(LOG_FORMATS)}")
     port = _port(named("listen"), options.listen)
     identity = identity_config.from_options(options, named)
     session_port = _session_port(named("session-port"), options.session_port, port)
@@ -165,6 +187,9 @@ def from_options(options: argparse.Namespace, arguments: Sequence[str], environm
         ),
         drain_timeout=_number(named("drain-timeout"), options.drain_timeout, 0, 3600),
         identity=identity,
+        metrics_listen=_metrics_listen(named("metrics-listen"), options.metrics_listen),
+        traces=_traces(named("traces"), options.traces),
+        log_format=options.log_format,
         log_level=options.log_level,
     )
 
@@ -239,6 +264,22 @@ def _port(name: str, listen: str) -> int | None:
     if not (colon and host and port.isascii() and port.isdecimal() and int(port) < 65536):
         raise ValueError(f"{name} is {listen!r}; give HOST:PORT, such as 127.0.0.1:50051 or [::]:50051, or unix:PATH")
     return int(port)
+
+
+def _metrics_listen(name: str, listen: str) -> str | None:
+    if listen == "none":
+        return None
+    if _port(name, listen) is None:
+        raise ValueError(f"{name} is {listen!r}; give HOST:PORT, or none")
+    return listen
+
+
+def _traces(name: str, given: str) -> str:
+    if given not in _TRACES:
+        raise ValueError(f"{name} is {given!r}; choose {' or '.join(_TRACES)}")
+    if given == "otlp" and importlib.util.find_spec("opentelemetry.exporter.otlp") is None:
+        raise ValueError(f"{name} is otlp, which needs pip install 'checkpointd[server,telemetry]'")
+    return given
 
 
 def _session_port(name: str, text: str, other: int | None) -> int | None:

@@ -19,6 +19,7 @@ from checkpointd.server.identity.access import rpcs
 from checkpointd.server.identity.identity import Identity
 from checkpointd.server.identity.tls import Certificates
 from checkpointd.server.leases import LeasesHandlers
+from checkpointd.server.monitoring.calls import Monitor
 from checkpointd.server.session_socket import SessionSockets
 from checkpointd.server.states import StatesHandlers
 from checkpointd.server.threads import ThreadsHandlers
@@ -72,15 +73,16 @@ class Endpoint:
 
     address: str
 
-    def __init__(self, config: Config, engine: Engine, certificates: Certificates | None) -> None:
+    def __init__(self, config: Config, engine: Engine, certificates: Certificates | None, monitor: Monitor) -> None:
         self._config = config
         self._engine = engine
         identity = config.identity
         self._identity = Identity(identity, engine.api_keys) if identity.methods else None
         self._certificates = certificates
-        self._guard = Guard(config.max_message_size, self._identity, rpcs(*_CONTRACT))
-        self._health = HealthService(("", *_SERVICES))
-        self._sockets = SessionSockets(engine, config.max_message_size)
+        self._monitor = monitor
+        self._guard = Guard(config.max_message_size, self._identity, rpcs(*_CONTRACT), monitor)
+        self._health = HealthService(("", *_SERVICES), engine.readiness)
+        self._sockets = SessionSockets(engine, config.max_message_size, monitor)
         # Kept and left alone: they close their port and answer the calls under way by themselves, and grpcio does not
         # take it well when they are stopped once more.
         self._given_up: list[grpc.aio.Server] = []
@@ -111,7 +113,7 @@ class Endpoint:
 
     def _listening(self, address: str) -> tuple[grpc.aio.Server, int]:
         server = grpc.aio.server(interceptors=[self._guard], options=_channel_options(self._config))
-        add_CheckpointsServicer_to_server(CheckpointsHandlers(self._engine, self._sockets), server)
+        add_CheckpointsServicer_to_server(CheckpointsHandlers(self._engine, self._sockets, self._monitor), server)
         api_keys = ApiKeysHandlers(self._engine.api_keys, taken="api-key" in self._config.identity.methods)
         add_ApiKeysServicer_to_server(api_keys, server)
         add_LeasesServicer_to_server(LeasesHandlers(self._engine), server)

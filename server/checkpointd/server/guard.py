@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError, Message
 
 from checkpointd.engine.errors import ServerStopping
 from checkpointd.server.identity.access import Access, Rpc, set_access
+from checkpointd.server.monitoring.calls import Call, Monitor
 from checkpointd.server.status import Refusal, refusal_of, status_of
 from checkpointd.v1.error_reason_pb2 import ErrorReason
 
@@ -35,9 +36,12 @@ _LONGEST_CLOSE = 1.0
 class Guard(grpc.aio.ServerInterceptor):
     """Wraps the handlers of the contract's services; health and reflection pass untouched."""
 
-    def __init__(self, max_message_size: int, identity: "Identity | None", rpcs: Mapping[str, Rpc]) -> None:
+    def __init__(
+        self, max_message_size: int, identity: "Identity | None", rpcs: Mapping[str, Rpc], monitor: Monitor
+    ) -> None:
         """Without `identity` every call is taken; `rpcs` says what each needs otherwise."""
         self._limit = max_message_size
+        self._monitor = monitor
         self._identity = identity
         self._rpcs = rpcs
         self._guarded: dict[str, Handler] = {}
@@ -85,32 +89,37 @@ class Guard(grpc.aio.ServerInterceptor):
         parse: Any = handler.request_deserializer
 
         async def guarded(data: bytes, context: Context) -> Message:
+            told = self._monitor.began(rpc.name, context)
             try:
                 self._admit()
                 response: Message = await call(await self._allowed(rpc, parse, data, context), context)
-            except Exception as error:
-                return await _refuse(context, error)
+            except BaseException as error:
+                await _refuse(context, told, error)
+            told.end()
             return response
 
-        return _taking_bytes(grpc.unary_unary_rpc_method_handler, guarded, handler)
+        return self._taking_bytes(grpc.unary_unary_rpc_method_handler, guarded, handler, rpc)
 
     def _stream(self, handler: Handler, rpc: Rpc) -> Handler:
         call: Any = handler.unary_stream
         parse: Any = handler.request_deserializer
 
         async def guarded(data: bytes, context: Context) -> AsyncIterator[Message]:
+            told = self._monitor.began(rpc.name, context)
             try:
                 self._admit()
                 async for response in call(await self._allowed(rpc, parse, data, context), context):
                     await self._identify(context)
                     yield response
-            except Exception as error:
-                await _refuse(context, error)
+            except BaseException as error:
+                await _refuse(context, told, error)
+            told.end()
 
-        return _taking_bytes(grpc.unary_stream_rpc_method_handler, guarded, handler)
+        return self._taking_bytes(grpc.unary_stream_rpc_method_handler, guarded, handler, rpc)
 
     async def _allowed(self, rpc: Rpc, parse: Parse, data: bytes, context: Context) -> Message:
         """The request, if who sends it may."""
+        self._monitor.took(rpc.name, len(data))
         access = await self._identify(context)  # before anything is parsed for somebody unknown
         request = self._request(parse, data)
         if access is not None:
@@ -139,13 +148,15 @@ class Guard(grpc.aio.ServerInterceptor):
                 yield await self._allowed(rpc, parse, data, context)
 
         async def guarded(_: object, context: Context) -> None:
+            told = self._monitor.began(rpc.name, context)
             try:
                 await self._identify(context)
                 await call(requests(context), context)
-            except Exception as error:
-                await _refuse(context, error)
+            except BaseException as error:
+                await _refuse(context, told, error)
+            told.end()
 
-        return _taking_bytes(grpc.stream_stream_rpc_method_handler, guarded, handler)
+        return self._taking_bytes(grpc.stream_stream_rpc_method_handler, guarded, handler, rpc)
 
     async def _next(self, context: Context) -> Any:
         task = asyncio.current_task()
@@ -168,6 +179,13 @@ class Guard(grpc.aio.ServerInterceptor):
         except DecodeError:
             name: str = parse.__self__.DESCRIPTOR.full_name  # type: ignore[attr-defined]
             raise malformed(name, len(data)) from None
+
+    def _taking_bytes(self, make: Any, guarded: object, handler: Handler, rpc: Rpc) -> Handler:
+        serialize: Any = handler.response_serializer
+        made: Handler = make(
+            guarded, request_deserializer=None, response_serializer=self._monitor.serializer(rpc.name, serialize)
+        )
+        return made
 
 
 def too_large(size: int, limit: int) -> Refusal:
@@ -192,14 +210,12 @@ def malformed(message: str, size: int) -> Refusal:
     )
 
 
-def _taking_bytes(make: Any, guarded: object, handler: Handler) -> Handler:
-    made: Handler = make(guarded, request_deserializer=None, response_serializer=handler.response_serializer)
-    return made
-
-
-async def _refuse(context: Context, error: Exception) -> NoReturn:
-    if isinstance(error, grpc.aio.AbortError):  # answered already
+async def _refuse(context: Context, told: Call, error: BaseException) -> NoReturn:
+    if not isinstance(error, Exception) or isinstance(error, grpc.aio.AbortError):  # nobody waits, or it is answered
+        told.end(error)
         raise error
-    status = status_of(refusal_of(error))
+    refusal = refusal_of(error)
+    told.end(refusal)
+    status = status_of(refusal)
     await context.abort(status.code, status.details, status.trailing_metadata)
     raise AssertionError("abort raises")

@@ -5,7 +5,6 @@ import logging
 import signal
 import sys
 
-import grpc
 import uvloop
 
 from checkpointd.engine.errors import StartupError
@@ -13,6 +12,7 @@ from checkpointd.server.address import ListenError
 from checkpointd.server.config import Config, describe
 from checkpointd.server.embedded import EmbeddedPostgresError
 from checkpointd.server.identity.config import IdentityError
+from checkpointd.server.monitoring import logs
 from checkpointd.server.service import Service
 
 _log = logging.getLogger(__name__)
@@ -33,13 +33,7 @@ Ctrl-C stops the server{database}."""
 
 def run(config: Config) -> int:
     """Serve until SIGINT or SIGTERM; returns the exit code."""
-    logging.basicConfig(
-        level=config.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    # Its warnings repeat, each second and connection, what the engine logs once.
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
-    for name in ("grpc._cython.cygrpc", "asyncio"):
-        logging.getLogger(name).addFilter(_is_our_concern)
+    logs.set_up(config.log_level, config.log_format)
     try:
         uvloop.run(_serve(config))
         # All has stopped; another Ctrl-C has nothing left to end, and shall not look like a failure.
@@ -48,12 +42,6 @@ def run(config: Config) -> int:
         print(f"checkpointd: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _is_our_concern(record: logging.LogRecord) -> bool:
-    """gRPC logs, with a traceback, that a client went away in the middle of an answer or sent what is not UTF-8. Those
-    are no errors of the server's."""
-    return not (record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError | UnicodeDecodeError))
 
 
 async def _serve(config: Config) -> None:

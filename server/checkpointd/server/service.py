@@ -2,13 +2,22 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 from checkpointd.engine import Database, Engine
 from checkpointd.server import address
+from checkpointd.server.address import METRICS_HINT, taken
 from checkpointd.server.config import Config
 from checkpointd.server.embedded import EmbeddedPostgres
 from checkpointd.server.endpoint import Endpoint
 from checkpointd.server.identity.tls import Certificates
+from checkpointd.server.monitoring.calls import Monitor
+from checkpointd.server.monitoring.exposition import registry
+from checkpointd.server.monitoring.listener import Listener
+from checkpointd.server.monitoring.meter import Meter
+
+if TYPE_CHECKING:
+    from checkpointd.server.monitoring.tracing import Tracer
 
 
 class Service:
@@ -20,6 +29,7 @@ class Service:
         self._config = config
         self._started = AsyncExitStack()
         self._endpoint: Endpoint | None = None
+        self._listener: Listener | None = None
 
     async def start(self) -> None:
         """Start serving. Cancelled, it stops again what it has started.
@@ -43,6 +53,8 @@ class Service:
         if config.session_port:
             await asyncio.to_thread(address.check, config.session_address, address.SESSION_HINT)
         certificates = Certificates(config.identity.tls) if config.identity.tls is not None else None
+        meter = Meter() if config.metrics_listen is not None else None
+        tracer = self._start_tracing() if config.traces == "otlp" else None
         conninfo = config.database_url
         if conninfo is None:
             conninfo = await self._start_postgres()
@@ -54,13 +66,32 @@ class Service:
                 row_security=config.identity.row_security,
             ),
             value_cache=config.value_cache,
+            observer=tracer,
         )
         await engine.open()
         self._started.push_async_callback(engine.close)
-        self._endpoint = Endpoint(config, engine, certificates)
+        self._endpoint = Endpoint(config, engine, certificates, Monitor(meter, tracer))
         await self._endpoint.start()
         self._started.push_async_callback(self._endpoint.stop)
         self.address = self._endpoint.address
+        if meter is not None:
+            self._listen_for_scrapes(engine, meter)
+
+    def _start_tracing(self) -> "Tracer":
+        from checkpointd.server.monitoring.tracing import Tracer  # noqa: PLC0415 - an extra, and slow to load
+
+        tracer = Tracer()
+        self._started.push_async_callback(asyncio.to_thread, tracer.stop)
+        return tracer
+
+    def _listen_for_scrapes(self, engine: Engine, meter: Meter) -> None:
+        address = str(self._config.metrics_listen)
+        try:
+            listener = Listener(address, registry(engine, meter), engine.readiness)
+        except OSError as error:
+            raise taken(address, METRICS_HINT) from error
+        self._started.push_async_callback(asyncio.to_thread, listener.stop)
+        self._listener = listener
 
     async def _start_postgres(self) -> str:
         postgres = EmbeddedPostgres(self._config.data_dir)
@@ -82,6 +113,8 @@ class Service:
 
     async def stop(self) -> None:
         """Take no new calls, answer those accepted (for as long as the drain timeout), then stop everything."""
+        if self._listener is not None:
+            self._listener.stopping()
         await self._started.aclose()
 
     async def cut_off(self) -> None:

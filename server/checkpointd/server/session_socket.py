@@ -12,10 +12,13 @@ from google.protobuf.message import DecodeError
 from checkpointd.engine import Engine
 from checkpointd.engine.errors import EngineError, ServerStopping
 from checkpointd.server.guard import malformed, too_large
+from checkpointd.server.monitoring.calls import Monitor
 from checkpointd.server.sessions import Session, session_error
 from checkpointd.v1.checkpoints_pb2 import SessionHello, SessionOffer, SessionRequest, SessionResponse, SessionWelcome
 
 _log = logging.getLogger(__name__)
+
+_RPC = "Session"
 
 METADATA: Final = "checkpointd-session-offer-bin"
 
@@ -54,8 +57,9 @@ class Tickets:
 class SessionSockets:
     """Listens for sessions beside gRPC, at the same host."""
 
-    def __init__(self, engine: Engine, max_message_size: int) -> None:
+    def __init__(self, engine: Engine, max_message_size: int, monitor: Monitor) -> None:
         self.engine = engine
+        self.monitor = monitor
         self.max_message_size = max_message_size
         self.tickets = Tickets()
         self.open: set[_Connection] = set()
@@ -218,6 +222,7 @@ class _Connection(asyncio.Protocol):
             request = SessionRequest.FromString(data)
         except DecodeError:
             raise malformed(SessionRequest.DESCRIPTOR.full_name, len(data)) from None
+        self._sockets.monitor.took(_RPC, len(data))
         self._session.take(request)
 
     def _greet(self, data: bytes) -> None:
@@ -230,7 +235,7 @@ class _Connection(asyncio.Protocol):
             self.abort()
             return
         self._alarm.cancel()
-        self._session = Session(self._sockets.engine, hello.tenant, self._ready, self._room)
+        self._session = Session(self._sockets.engine, hello.tenant, self._sockets.monitor, self._ready, self._room)
         self._send(self._sockets.tickets.welcome(hello.tenant).SerializeToString())
 
     def _ready(self) -> None:
@@ -242,7 +247,9 @@ class _Connection(asyncio.Protocol):
         self._flushing = False
         assert self._session is not None
         while not self._clogged and (response := self._session.next_response()) is not None:
-            self._send(response.SerializeToString())
+            data = response.SerializeToString()
+            self._sockets.monitor.gave(_RPC, len(data))
+            self._send(data)
         if not self._reading:
             self._leave()
 

@@ -9,6 +9,7 @@ import grpc
 from checkpointd.engine import Engine
 from checkpointd.server.guard import Context
 from checkpointd.server.identity.access import current_access
+from checkpointd.server.monitoring.calls import Monitor
 from checkpointd.server.sessions import Session
 from checkpointd.server.tenancy import tenant_of
 from checkpointd.v1.checkpoints_pb2 import SessionRequest
@@ -17,9 +18,9 @@ from checkpointd.v1.checkpoints_pb2 import SessionRequest
 class SessionStream:
     """One stream, from its first request until all that was taken is answered."""
 
-    def __init__(self, engine: Engine, context: Context) -> None:
+    def __init__(self, engine: Engine, context: Context, monitor: Monitor) -> None:
         self._context = context
-        self._session = Session(engine, tenant_of(context), self._ready, lambda: None)
+        self._session = Session(engine, tenant_of(context), monitor, self._ready, lambda: None)
         self._writing: asyncio.Task[None] | None = None
         self._broken: BaseException | None = None
         self._reader: asyncio.Task[Any] | None = None

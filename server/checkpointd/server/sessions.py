@@ -9,6 +9,7 @@ from typing import Any
 from checkpointd.engine import Engine, validate
 from checkpointd.engine.errors import InvalidField
 from checkpointd.server.identity.access import Access, Rpc
+from checkpointd.server.monitoring.calls import Monitor, Op
 from checkpointd.server.status import refusal_of, text_of
 from checkpointd.v1 import checkpoints_pb2
 from checkpointd.v1.checkpoints_pb2 import (
@@ -43,9 +44,12 @@ _RPCS = {
 class Session:
     """The ops of one session, from when they come until their answers are sent."""
 
-    def __init__(self, engine: Engine, tenant: str, ready: Callable[[], None], room: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: Engine, tenant: str, monitor: Monitor, ready: Callable[[], None], room: Callable[[], None]
+    ) -> None:
         """`ready` is called whenever an answer can be sent, and `room` whenever some were."""
         self._tenant = tenant
+        self._monitor = monitor if monitor.watches_ops else None
         self._loop = asyncio.get_running_loop()
         self._ready = ready
         self._room = room
@@ -122,19 +126,28 @@ class Session:
 
     def _begin(self, op: SessionOp, access: Access | None) -> None:
         kind = op.WhichOneof("request")
+        if kind is None:
+            unknown = InvalidField("ops.request", "is empty or of a kind that this server does not know")
+            self._answer(_refused(op.number, unknown))
+            return
+        rpc, request = _RPCS[kind], getattr(op, kind)
+        told = None if self._monitor is None else Op(self._monitor, rpc.name, op.traceparent)
         try:
-            if kind is None:
-                raise InvalidField("ops.request", "is empty or of a kind that this server does not know")
-            request = getattr(op, kind)
             if access is not None:
-                access.check(_RPCS[kind], request)
-            answer = self._does[kind](self._tenant, request)
-            future = answer if isinstance(answer, asyncio.Future) else self._loop.create_task(answer)
+                access.check(rpc, request)
+            future = self._start(kind, request) if told is None else told.run(self._start, kind, request)
         except Exception as error:
-            self._answer(_refused(op.number, error))
+            refusal = refusal_of(error)
+            if told is not None:
+                told.end(refusal)
+            self._answer(_refused(op.number, refusal))
         else:
             self._under_way.add(future)
-            future.add_done_callback(partial(self._done, op.number, kind))
+            future.add_done_callback(partial(self._done, op.number, kind, told))
+
+    def _start(self, kind: str, request: Any) -> "asyncio.Future[Any]":
+        answer = self._does[kind](self._tenant, request)
+        return answer if isinstance(answer, asyncio.Future) else self._loop.create_task(answer)
 
     async def _get_checkpoint(self, tenant: str, request: GetCheckpointRequest) -> GetCheckpointResponse:
         async with self._gets:
@@ -142,16 +155,21 @@ class Session:
                 await self.room()
             return await self._get(tenant, request)
 
-    def _done(self, number: int, kind: str, future: asyncio.Future[Any]) -> None:
+    def _done(self, number: int, kind: str, told: Op | None, future: asyncio.Future[Any]) -> None:
         self._under_way.discard(future)
+        ended: BaseException | None = None
         if future.cancelled():
-            return
-        try:
-            answer = SessionAnswer(number=number)
-            getattr(answer, kind).MergeFrom(future.result())
-        except Exception as error:
-            answer = _refused(number, error)
-        self._answer(answer)
+            ended = asyncio.CancelledError()
+        else:
+            try:
+                answer = SessionAnswer(number=number)
+                getattr(answer, kind).MergeFrom(future.result())
+            except Exception as error:
+                ended = refusal_of(error)
+                answer = _refused(number, ended)
+            self._answer(answer)
+        if told is not None:
+            told.end(ended)
 
     def _answer(self, answer: SessionAnswer) -> None:
         size = answer.ByteSize()

@@ -85,6 +85,11 @@ def refusal_of(error: Exception) -> EngineError:
     )
 
 
+def code_of(error: Exception) -> str:
+    """The name of the code that an error is answered with."""
+    return (_CODES[error.reason] if isinstance(error, EngineError) else StatusCode.UNKNOWN).name
+
+
 def text_of(error: EngineError) -> Text:
     """What a refusal tells, as long as may be."""
     return Text(

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 import grpc
 from grpc.experimental import ChannelOptions
 
+from checkpointd.client import tracing
 from checkpointd.client.credentials import CallMetadata, Credentials
 from checkpointd.client.errors import ClientClosed, InvalidRequest
 from checkpointd.client.fork import gate, keep_for_ever
@@ -95,7 +96,7 @@ class Connection:
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """What goes with a call that is made now."""
-        return self._metadata()
+        return self._metadata() + tracing.metadata()
 
     def stubs(self) -> Stubs:
         """The stubs of this process's channel. To be called, and used, inside the gate."""

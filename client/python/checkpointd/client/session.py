@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 
 from checkpointd.client.session_wire import answer_of, op_bytes, status_of
 from checkpointd.client.status import INTERRUPTED, Status
+from checkpointd.client.tracing import traceparent
 from checkpointd.client.waiting import Outcome, Ready, Waiting, wake
 from checkpointd.v1.checkpoints_pb2 import SessionResponse
 
@@ -40,7 +41,7 @@ class Session(ABC):
         Returns its number, or 0 when the session has ended.
         """
         number = next(self._numbers)
-        op = op_bytes(number, waiting.kind, request)
+        op = op_bytes(number, waiting.kind, request, traceparent())
         self._waiting[number] = waiting
         if self.ended and self.drop(number):
             return 0

@@ -40,17 +40,19 @@ def _tag(number: int, kind: int) -> bytes:
 
 _OP = _tag(SessionRequest.OPS_FIELD_NUMBER, _BYTES)
 _NUMBER = _tag(SessionOp.NUMBER_FIELD_NUMBER, _VARINT)
+_TRACEPARENT = _tag(SessionOp.TRACEPARENT_FIELD_NUMBER, _BYTES)
 _REQUESTS = {field.name: _tag(field.number, _BYTES) for field in SessionOp.DESCRIPTOR.oneofs_by_name["request"].fields}
 
 
-def op_bytes(number: int, kind: str, request: bytes) -> bytes:
+def op_bytes(number: int, kind: str, request: bytes, traceparent: str = "") -> bytes:
     """A SessionRequest of one op; those of several ops, one after the other, are a SessionRequest of them all.
 
     `kind` names the field of SessionOp that the request, which is serialised already and would otherwise be copied and
     serialised again, belongs to.
     """
     head = b"".join((_NUMBER, _varint(number), _REQUESTS[kind], _varint(len(request))))
-    return b"".join((_OP, _varint(len(head) + len(request)), head, request))
+    tail = b"" if not traceparent else b"".join((_TRACEPARENT, _varint(len(traceparent)), traceparent.encode()))
+    return b"".join((_OP, _varint(len(head) + len(request) + len(tail)), head, request, tail))
 
 
 def answer_of(answer: SessionAnswer, kind: str) -> tuple[Any, Status | None]:

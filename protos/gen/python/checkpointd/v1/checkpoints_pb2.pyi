@@ -565,8 +565,13 @@ class SessionOp(google.protobuf.message.Message):
     PUT_WRITES_FIELD_NUMBER: builtins.int
     COMMIT_FIELD_NUMBER: builtins.int
     GET_CHECKPOINT_FIELD_NUMBER: builtins.int
+    TRACEPARENT_FIELD_NUMBER: builtins.int
     number: builtins.int
     """number names the op in its answer. The client counts from 1."""
+    traceparent: builtins.str
+    """traceparent is the span that asks for the op, as W3C's Trace Context writes it. Empty when there is none; one that is not
+    well formed is as good as none.
+    """
     @property
     def put_checkpoint(self) -> Global___PutCheckpointRequest: ...
     @property
@@ -583,9 +588,10 @@ class SessionOp(google.protobuf.message.Message):
         put_writes: Global___PutWritesRequest | None = ...,
         commit: Global___CommitRequest | None = ...,
         get_checkpoint: Global___GetCheckpointRequest | None = ...,
+        traceparent: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["commit", b"commit", "get_checkpoint", b"get_checkpoint", "put_checkpoint", b"put_checkpoint", "put_writes", b"put_writes", "request", b"request"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["commit", b"commit", "get_checkpoint", b"get_checkpoint", "number", b"number", "put_checkpoint", b"put_checkpoint", "put_writes", b"put_writes", "request", b"request"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["commit", b"commit", "get_checkpoint", b"get_checkpoint", "number", b"number", "put_checkpoint", b"put_checkpoint", "put_writes", b"put_writes", "request", b"request", "traceparent", b"traceparent"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["request", b"request"]) -> typing.Literal["put_checkpoint", "put_writes", "commit", "get_checkpoint"] | None: ...
 
 Global___SessionOp: typing_extensions.TypeAlias = SessionOp
