@@ -24,7 +24,7 @@ def put(client: Client, *thread_ids: str) -> None:
 def test_a_table_of_threads_the_latest_first(run: Run, client: Client) -> None:
     put(client, "b", "a", "c", "b")
     header, *rows = run("threads").lines
-    assert header.split() == ["thread", "commits", "updated", "created"]
+    assert header.split() == ["thread", "commits", "status", "updated", "created"]
     assert [row.split()[:2] for row in rows] == [["b", "2"], ["c", "1"], ["a", "1"]]
     assert re.search(r"  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", rows[0])
     assert [row.split()[0] for row in run("threads", "--order", "id").lines[1:]] == ["a", "b", "c"]
@@ -34,7 +34,7 @@ def test_threads_as_json_lines(run: Run, client: Client) -> None:
     put(client, "b", "a")
     listed = run("threads", "--json").documents
     assert [thread["thread_id"] for thread in listed] == ["a", "b"]
-    assert {"thread_id", "created_at", "updated_at", "sequence"} == listed[0].keys()
+    assert {"thread_id", "created_at", "updated_at", "sequence", "status", "owner", "labels"} == listed[0].keys()
     assert listed[0]["sequence"] == 1
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", listed[0]["updated_at"])
 

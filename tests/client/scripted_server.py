@@ -130,6 +130,9 @@ class ScriptedServer(
     def ListThreads(self, request: Any, context: grpc.ServicerContext) -> Any:
         return self._meet("ListThreads", request, context, threads.ListThreadsResponse())
 
+    def UpdateThread(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return self._meet("UpdateThread", request, context, threads.UpdateThreadResponse())
+
     def DeleteThread(self, request: Any, context: grpc.ServicerContext) -> Any:
         return self._meet("DeleteThread", request, context, threads.DeleteThreadResponse())
 

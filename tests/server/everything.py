@@ -18,7 +18,7 @@ def everything(channel: grpc.Channel) -> dict[str, Any]:
     for thread in threads.ListThreads(ListThreadsRequest(page_size=1000)).threads:
         name = thread.thread_id
         heads = threads.GetThread(GetThreadRequest(thread_id=name)).heads
-        found[name] = [MessageToDict(head) for head in heads]
+        found[name] = [dict(thread.labels), thread.owner, *(MessageToDict(head) for head in heads)]
         for head in heads:
             place: dict[str, Any] = {"thread_id": name, "checkpoint_ns": head.checkpoint_ns}
             listing = ListCheckpointsRequest(thread_id=name, checkpoint_ns=head.checkpoint_ns)

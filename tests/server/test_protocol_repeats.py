@@ -16,6 +16,7 @@ from checkpointd.v1.threads_pb2 import (
     DeleteThreadRequest,
     PruneStrategy,
     PruneThreadsRequest,
+    UpdateThreadRequest,
 )
 from tests.messages import checkpoint_put, commit, put_checkpoint, put_writes, writes_put
 from tests.server.conditional import conditioned, graph, head_of, send, update, whole
@@ -96,6 +97,10 @@ _WRITES: dict[str, _Case] = {
     "UpdateState": ("UpdateState", lambda _: _named("UpdateState")),
     "UpdateState of a new thread": ("UpdateState", lambda _: _named("UpdateState", "once", "new")),
     "RegisterGraph": ("RegisterGraph", _graph_of_its_own),
+    "UpdateThread": (
+        "UpdateThread",
+        lambda _: UpdateThreadRequest(thread_id="t", set_labels={"a": "1"}, remove_labels=["b"], owner="ann"),
+    ),
     "DeleteThread": ("DeleteThread", lambda _: DeleteThreadRequest(thread_id="t")),
     "DeleteThread by name": ("DeleteThread", lambda _: _named("DeleteThread")),
     "CopyThread": ("CopyThread", lambda _: CopyThreadRequest(source_thread_id="t", target_thread_id="copy")),

@@ -26,6 +26,69 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ThreadStatus is what a thread does or waits for, as far as its root namespace shows it. Where several hold, it is the first one of
+// busy, failed, interrupted, idle.
+type ThreadStatus int32
+
+const (
+	// THREAD_STATUS_UNSPECIFIED: in a request, any.
+	ThreadStatus_THREAD_STATUS_UNSPECIFIED ThreadStatus = 0
+	// THREAD_STATUS_IDLE: nothing of what follows: it has finished, it stopped before a node where it was told to, or somebody
+	// without a lease runs it.
+	ThreadStatus_THREAD_STATUS_IDLE ThreadStatus = 1
+	// THREAD_STATUS_BUSY: somebody holds its lease.
+	ThreadStatus_THREAD_STATUS_BUSY ThreadStatus = 2
+	// THREAD_STATUS_INTERRUPTED: a task that starts from the head has written `__interrupt__`, and waits for an answer.
+	ThreadStatus_THREAD_STATUS_INTERRUPTED ThreadStatus = 3
+	// THREAD_STATUS_FAILED: a task that starts from the head has written `__error__`.
+	ThreadStatus_THREAD_STATUS_FAILED ThreadStatus = 4
+)
+
+// Enum value maps for ThreadStatus.
+var (
+	ThreadStatus_name = map[int32]string{
+		0: "THREAD_STATUS_UNSPECIFIED",
+		1: "THREAD_STATUS_IDLE",
+		2: "THREAD_STATUS_BUSY",
+		3: "THREAD_STATUS_INTERRUPTED",
+		4: "THREAD_STATUS_FAILED",
+	}
+	ThreadStatus_value = map[string]int32{
+		"THREAD_STATUS_UNSPECIFIED": 0,
+		"THREAD_STATUS_IDLE":        1,
+		"THREAD_STATUS_BUSY":        2,
+		"THREAD_STATUS_INTERRUPTED": 3,
+		"THREAD_STATUS_FAILED":      4,
+	}
+)
+
+func (x ThreadStatus) Enum() *ThreadStatus {
+	p := new(ThreadStatus)
+	*p = x
+	return p
+}
+
+func (x ThreadStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ThreadStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_checkpointd_v1_threads_proto_enumTypes[0].Descriptor()
+}
+
+func (ThreadStatus) Type() protoreflect.EnumType {
+	return &file_checkpointd_v1_threads_proto_enumTypes[0]
+}
+
+func (x ThreadStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ThreadStatus.Descriptor instead.
+func (ThreadStatus) EnumDescriptor() ([]byte, []int) {
+	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{0}
+}
+
 // ThreadOrder is the order of a list of threads.
 type ThreadOrder int32
 
@@ -64,11 +127,11 @@ func (x ThreadOrder) String() string {
 }
 
 func (ThreadOrder) Descriptor() protoreflect.EnumDescriptor {
-	return file_checkpointd_v1_threads_proto_enumTypes[0].Descriptor()
+	return file_checkpointd_v1_threads_proto_enumTypes[1].Descriptor()
 }
 
 func (ThreadOrder) Type() protoreflect.EnumType {
-	return &file_checkpointd_v1_threads_proto_enumTypes[0]
+	return &file_checkpointd_v1_threads_proto_enumTypes[1]
 }
 
 func (x ThreadOrder) Number() protoreflect.EnumNumber {
@@ -77,7 +140,7 @@ func (x ThreadOrder) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ThreadOrder.Descriptor instead.
 func (ThreadOrder) EnumDescriptor() ([]byte, []int) {
-	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{0}
+	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{1}
 }
 
 // PruneStrategy is what a prune leaves.
@@ -121,11 +184,11 @@ func (x PruneStrategy) String() string {
 }
 
 func (PruneStrategy) Descriptor() protoreflect.EnumDescriptor {
-	return file_checkpointd_v1_threads_proto_enumTypes[1].Descriptor()
+	return file_checkpointd_v1_threads_proto_enumTypes[2].Descriptor()
 }
 
 func (PruneStrategy) Type() protoreflect.EnumType {
-	return &file_checkpointd_v1_threads_proto_enumTypes[1]
+	return &file_checkpointd_v1_threads_proto_enumTypes[2]
 }
 
 func (x PruneStrategy) Number() protoreflect.EnumNumber {
@@ -134,7 +197,7 @@ func (x PruneStrategy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PruneStrategy.Descriptor instead.
 func (PruneStrategy) EnumDescriptor() ([]byte, []int) {
-	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{1}
+	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{2}
 }
 
 // Thread is one conversation or run of a graph.
@@ -146,7 +209,13 @@ type Thread struct {
 	// updated_at is when the last commit began, by the database's clock.
 	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	// sequence is the number of the last commit, counted from 1.
-	Sequence      uint64 `protobuf:"varint,4,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Sequence uint64 `protobuf:"varint,4,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// labels are what UpdateThread has said of it.
+	Labels map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// owner is whose it is, as UpdateThread has said. Empty: nobody's in particular.
+	Owner string `protobuf:"bytes,6,opt,name=owner,proto3" json:"owner,omitempty"`
+	// status is what it does or waits for, at the moment of the call.
+	Status        ThreadStatus `protobuf:"varint,7,opt,name=status,proto3,enum=checkpointd.v1.ThreadStatus" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -209,6 +278,99 @@ func (x *Thread) GetSequence() uint64 {
 	return 0
 }
 
+func (x *Thread) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Thread) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *Thread) GetStatus() ThreadStatus {
+	if x != nil {
+		return x.Status
+	}
+	return ThreadStatus_THREAD_STATUS_UNSPECIFIED
+}
+
+// ThreadSize is what a thread takes.
+type ThreadSize struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// checkpoints is how many there are in all namespaces, hidden ones too.
+	Checkpoints uint64 `protobuf:"varint,1,opt,name=checkpoints,proto3" json:"checkpoints,omitempty"`
+	Writes      uint64 `protobuf:"varint,2,opt,name=writes,proto3" json:"writes,omitempty"`
+	// values are those of channels, each version once.
+	Values uint64 `protobuf:"varint,3,opt,name=values,proto3" json:"values,omitempty"`
+	// bytes is what the rows of all of these take in the database, as they are compressed there, without indexes.
+	Bytes         uint64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ThreadSize) Reset() {
+	*x = ThreadSize{}
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ThreadSize) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ThreadSize) ProtoMessage() {}
+
+func (x *ThreadSize) ProtoReflect() protoreflect.Message {
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ThreadSize.ProtoReflect.Descriptor instead.
+func (*ThreadSize) Descriptor() ([]byte, []int) {
+	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ThreadSize) GetCheckpoints() uint64 {
+	if x != nil {
+		return x.Checkpoints
+	}
+	return 0
+}
+
+func (x *ThreadSize) GetWrites() uint64 {
+	if x != nil {
+		return x.Writes
+	}
+	return 0
+}
+
+func (x *ThreadSize) GetValues() uint64 {
+	if x != nil {
+		return x.Values
+	}
+	return 0
+}
+
+func (x *ThreadSize) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 // NamespaceHead is the state of one namespace of a thread.
 type NamespaceHead struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
@@ -225,7 +387,7 @@ type NamespaceHead struct {
 
 func (x *NamespaceHead) Reset() {
 	*x = NamespaceHead{}
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[1]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -237,7 +399,7 @@ func (x *NamespaceHead) String() string {
 func (*NamespaceHead) ProtoMessage() {}
 
 func (x *NamespaceHead) ProtoReflect() protoreflect.Message {
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[1]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -250,7 +412,7 @@ func (x *NamespaceHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamespaceHead.ProtoReflect.Descriptor instead.
 func (*NamespaceHead) Descriptor() ([]byte, []int) {
-	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{1}
+	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *NamespaceHead) GetCheckpointNs() string {
@@ -284,14 +446,16 @@ func (x *NamespaceHead) GetCheckpointCount() uint64 {
 type GetThreadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// thread_id is the thread. 1 to 255 bytes.
-	ThreadId      string `protobuf:"bytes,1,opt,name=thread_id,json=threadId,proto3" json:"thread_id,omitempty"`
+	ThreadId string `protobuf:"bytes,1,opt,name=thread_id,json=threadId,proto3" json:"thread_id,omitempty"`
+	// with_size asks for its size, which costs a look at all that it has.
+	WithSize      bool `protobuf:"varint,2,opt,name=with_size,json=withSize,proto3" json:"with_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetThreadRequest) Reset() {
 	*x = GetThreadRequest{}
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[2]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -303,7 +467,7 @@ func (x *GetThreadRequest) String() string {
 func (*GetThreadRequest) ProtoMessage() {}
 
 func (x *GetThreadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[2]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -316,7 +480,7 @@ func (x *GetThreadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetThreadRequest.ProtoReflect.Descriptor instead.
 func (*GetThreadRequest) Descriptor() ([]byte, []int) {
-	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{2}
+	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetThreadRequest) GetThreadId() string {
@@ -326,18 +490,27 @@ func (x *GetThreadRequest) GetThreadId() string {
 	return ""
 }
 
+func (x *GetThreadRequest) GetWithSize() bool {
+	if x != nil {
+		return x.WithSize
+	}
+	return false
+}
+
 type GetThreadResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Thread *Thread                `protobuf:"bytes,1,opt,name=thread,proto3" json:"thread,omitempty"`
 	// heads has an entry for each namespace that holds a checkpoint, by name.
-	Heads         []*NamespaceHead `protobuf:"bytes,2,rep,name=heads,proto3" json:"heads,omitempty"`
+	Heads []*NamespaceHead `protobuf:"bytes,2,rep,name=heads,proto3" json:"heads,omitempty"`
+	// size is there when it was asked for.
+	Size          *ThreadSize `protobuf:"bytes,3,opt,name=size,proto3" json:"size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetThreadResponse) Reset() {
 	*x = GetThreadResponse{}
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[3]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -349,7 +522,7 @@ func (x *GetThreadResponse) String() string {
 func (*GetThreadResponse) ProtoMessage() {}
 
 func (x *GetThreadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[3]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -362,7 +535,7 @@ func (x *GetThreadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetThreadResponse.ProtoReflect.Descriptor instead.
 func (*GetThreadResponse) Descriptor() ([]byte, []int) {
-	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{3}
+	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetThreadResponse) GetThread() *Thread {
@@ -379,6 +552,13 @@ func (x *GetThreadResponse) GetHeads() []*NamespaceHead {
 	return nil
 }
 
+func (x *GetThreadResponse) GetSize() *ThreadSize {
+	if x != nil {
+		return x.Size
+	}
+	return nil
+}
+
 type ListThreadsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// page_size is the greatest number of threads to return, 0 to 1000. 0: 100.
@@ -388,13 +568,25 @@ type ListThreadsRequest struct {
 	// thread_id_prefix, when not empty, keeps only threads whose id begins with it. At most 255 bytes.
 	ThreadIdPrefix string      `protobuf:"bytes,3,opt,name=thread_id_prefix,json=threadIdPrefix,proto3" json:"thread_id_prefix,omitempty"`
 	Order          ThreadOrder `protobuf:"varint,4,opt,name=order,proto3,enum=checkpointd.v1.ThreadOrder" json:"order,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// labels must all be the thread's. At most 64.
+	Labels map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// owner is the thread's. Empty: any.
+	Owner string `protobuf:"bytes,6,opt,name=owner,proto3" json:"owner,omitempty"`
+	// status is the thread's at the moment of the call.
+	Status ThreadStatus `protobuf:"varint,7,opt,name=status,proto3,enum=checkpointd.v1.ThreadStatus" json:"status,omitempty"`
+	// updated_from is the earliest updated_at.
+	UpdatedFrom *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=updated_from,json=updatedFrom,proto3" json:"updated_from,omitempty"`
+	// updated_before is later than updated_at.
+	UpdatedBefore *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=updated_before,json=updatedBefore,proto3" json:"updated_before,omitempty"`
+	// min_sequence is the least sequence.
+	MinSequence   uint64 `protobuf:"varint,10,opt,name=min_sequence,json=minSequence,proto3" json:"min_sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListThreadsRequest) Reset() {
 	*x = ListThreadsRequest{}
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[4]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -406,7 +598,7 @@ func (x *ListThreadsRequest) String() string {
 func (*ListThreadsRequest) ProtoMessage() {}
 
 func (x *ListThreadsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[4]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -419,7 +611,7 @@ func (x *ListThreadsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListThreadsRequest.ProtoReflect.Descriptor instead.
 func (*ListThreadsRequest) Descriptor() ([]byte, []int) {
-	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{4}
+	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListThreadsRequest) GetPageSize() int32 {
@@ -450,6 +642,48 @@ func (x *ListThreadsRequest) GetOrder() ThreadOrder {
 	return ThreadOrder_THREAD_ORDER_UNSPECIFIED
 }
 
+func (x *ListThreadsRequest) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *ListThreadsRequest) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *ListThreadsRequest) GetStatus() ThreadStatus {
+	if x != nil {
+		return x.Status
+	}
+	return ThreadStatus_THREAD_STATUS_UNSPECIFIED
+}
+
+func (x *ListThreadsRequest) GetUpdatedFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdatedFrom
+	}
+	return nil
+}
+
+func (x *ListThreadsRequest) GetUpdatedBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdatedBefore
+	}
+	return nil
+}
+
+func (x *ListThreadsRequest) GetMinSequence() uint64 {
+	if x != nil {
+		return x.MinSequence
+	}
+	return 0
+}
+
 type ListThreadsResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Threads []*Thread              `protobuf:"bytes,1,rep,name=threads,proto3" json:"threads,omitempty"`
@@ -461,7 +695,7 @@ type ListThreadsResponse struct {
 
 func (x *ListThreadsResponse) Reset() {
 	*x = ListThreadsResponse{}
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[5]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -473,7 +707,7 @@ func (x *ListThreadsResponse) String() string {
 func (*ListThreadsResponse) ProtoMessage() {}
 
 func (x *ListThreadsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[5]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -486,7 +720,7 @@ func (x *ListThreadsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListThreadsResponse.ProtoReflect.Descriptor instead.
 func (*ListThreadsResponse) Descriptor() ([]byte, []int) {
-	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{5}
+	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListThreadsResponse) GetThreads() []*Thread {
@@ -503,6 +737,124 @@ func (x *ListThreadsResponse) GetNextPageToken() string {
 	return ""
 }
 
+type UpdateThreadRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// thread_id is the thread. 1 to 255 bytes.
+	ThreadId string `protobuf:"bytes,1,opt,name=thread_id,json=threadId,proto3" json:"thread_id,omitempty"`
+	// set_labels are labels to add, or to change. Keys have 1 to 63 bytes, values at most 255.
+	SetLabels map[string]string `protobuf:"bytes,2,rep,name=set_labels,json=setLabels,proto3" json:"set_labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// remove_labels are the keys of labels to remove. One that is not there is removed already, and one that set_labels has too is
+	// set. At most 1000.
+	RemoveLabels []string `protobuf:"bytes,3,rep,name=remove_labels,json=removeLabels,proto3" json:"remove_labels,omitempty"`
+	// owner is whose it is from now on; empty: nobody's. At most 255 bytes. Absent: as it was.
+	Owner         *string `protobuf:"bytes,4,opt,name=owner,proto3,oneof" json:"owner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateThreadRequest) Reset() {
+	*x = UpdateThreadRequest{}
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateThreadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateThreadRequest) ProtoMessage() {}
+
+func (x *UpdateThreadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateThreadRequest.ProtoReflect.Descriptor instead.
+func (*UpdateThreadRequest) Descriptor() ([]byte, []int) {
+	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *UpdateThreadRequest) GetThreadId() string {
+	if x != nil {
+		return x.ThreadId
+	}
+	return ""
+}
+
+func (x *UpdateThreadRequest) GetSetLabels() map[string]string {
+	if x != nil {
+		return x.SetLabels
+	}
+	return nil
+}
+
+func (x *UpdateThreadRequest) GetRemoveLabels() []string {
+	if x != nil {
+		return x.RemoveLabels
+	}
+	return nil
+}
+
+func (x *UpdateThreadRequest) GetOwner() string {
+	if x != nil && x.Owner != nil {
+		return *x.Owner
+	}
+	return ""
+}
+
+type UpdateThreadResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// thread is as it is now.
+	Thread        *Thread `protobuf:"bytes,1,opt,name=thread,proto3" json:"thread,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateThreadResponse) Reset() {
+	*x = UpdateThreadResponse{}
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateThreadResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateThreadResponse) ProtoMessage() {}
+
+func (x *UpdateThreadResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateThreadResponse.ProtoReflect.Descriptor instead.
+func (*UpdateThreadResponse) Descriptor() ([]byte, []int) {
+	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *UpdateThreadResponse) GetThread() *Thread {
+	if x != nil {
+		return x.Thread
+	}
+	return nil
+}
+
 type DeleteThreadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// thread_id is the thread. 1 to 255 bytes.
@@ -516,7 +868,7 @@ type DeleteThreadRequest struct {
 
 func (x *DeleteThreadRequest) Reset() {
 	*x = DeleteThreadRequest{}
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[6]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -528,7 +880,7 @@ func (x *DeleteThreadRequest) String() string {
 func (*DeleteThreadRequest) ProtoMessage() {}
 
 func (x *DeleteThreadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[6]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -541,7 +893,7 @@ func (x *DeleteThreadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteThreadRequest.ProtoReflect.Descriptor instead.
 func (*DeleteThreadRequest) Descriptor() ([]byte, []int) {
-	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{6}
+	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DeleteThreadRequest) GetThreadId() string {
@@ -566,7 +918,7 @@ type DeleteThreadResponse struct {
 
 func (x *DeleteThreadResponse) Reset() {
 	*x = DeleteThreadResponse{}
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[7]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -578,7 +930,7 @@ func (x *DeleteThreadResponse) String() string {
 func (*DeleteThreadResponse) ProtoMessage() {}
 
 func (x *DeleteThreadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[7]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -591,7 +943,7 @@ func (x *DeleteThreadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteThreadResponse.ProtoReflect.Descriptor instead.
 func (*DeleteThreadResponse) Descriptor() ([]byte, []int) {
-	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{7}
+	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{10}
 }
 
 type CopyThreadRequest struct {
@@ -609,7 +961,7 @@ type CopyThreadRequest struct {
 
 func (x *CopyThreadRequest) Reset() {
 	*x = CopyThreadRequest{}
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[8]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -621,7 +973,7 @@ func (x *CopyThreadRequest) String() string {
 func (*CopyThreadRequest) ProtoMessage() {}
 
 func (x *CopyThreadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[8]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -634,7 +986,7 @@ func (x *CopyThreadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyThreadRequest.ProtoReflect.Descriptor instead.
 func (*CopyThreadRequest) Descriptor() ([]byte, []int) {
-	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{8}
+	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CopyThreadRequest) GetSourceThreadId() string {
@@ -666,7 +1018,7 @@ type CopyThreadResponse struct {
 
 func (x *CopyThreadResponse) Reset() {
 	*x = CopyThreadResponse{}
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[9]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -678,7 +1030,7 @@ func (x *CopyThreadResponse) String() string {
 func (*CopyThreadResponse) ProtoMessage() {}
 
 func (x *CopyThreadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[9]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -691,7 +1043,7 @@ func (x *CopyThreadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyThreadResponse.ProtoReflect.Descriptor instead.
 func (*CopyThreadResponse) Descriptor() ([]byte, []int) {
-	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{9}
+	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{12}
 }
 
 type PruneThreadsRequest struct {
@@ -709,7 +1061,7 @@ type PruneThreadsRequest struct {
 
 func (x *PruneThreadsRequest) Reset() {
 	*x = PruneThreadsRequest{}
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[10]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -721,7 +1073,7 @@ func (x *PruneThreadsRequest) String() string {
 func (*PruneThreadsRequest) ProtoMessage() {}
 
 func (x *PruneThreadsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[10]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -734,7 +1086,7 @@ func (x *PruneThreadsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PruneThreadsRequest.ProtoReflect.Descriptor instead.
 func (*PruneThreadsRequest) Descriptor() ([]byte, []int) {
-	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{10}
+	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PruneThreadsRequest) GetThreadIds() []string {
@@ -768,7 +1120,7 @@ type PruneThreadsResponse struct {
 
 func (x *PruneThreadsResponse) Reset() {
 	*x = PruneThreadsResponse{}
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[11]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -780,7 +1132,7 @@ func (x *PruneThreadsResponse) String() string {
 func (*PruneThreadsResponse) ProtoMessage() {}
 
 func (x *PruneThreadsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[11]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -793,7 +1145,7 @@ func (x *PruneThreadsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PruneThreadsResponse.ProtoReflect.Descriptor instead.
 func (*PruneThreadsResponse) Descriptor() ([]byte, []int) {
-	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{11}
+	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PruneThreadsResponse) GetRemovedCheckpoints() uint64 {
@@ -816,7 +1168,7 @@ type DeleteRunsRequest struct {
 
 func (x *DeleteRunsRequest) Reset() {
 	*x = DeleteRunsRequest{}
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[12]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -828,7 +1180,7 @@ func (x *DeleteRunsRequest) String() string {
 func (*DeleteRunsRequest) ProtoMessage() {}
 
 func (x *DeleteRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[12]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -841,7 +1193,7 @@ func (x *DeleteRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRunsRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRunsRequest) Descriptor() ([]byte, []int) {
-	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{12}
+	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeleteRunsRequest) GetRunIds() []string {
@@ -868,7 +1220,7 @@ type DeleteRunsResponse struct {
 
 func (x *DeleteRunsResponse) Reset() {
 	*x = DeleteRunsResponse{}
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[13]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -880,7 +1232,7 @@ func (x *DeleteRunsResponse) String() string {
 func (*DeleteRunsResponse) ProtoMessage() {}
 
 func (x *DeleteRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_checkpointd_v1_threads_proto_msgTypes[13]
+	mi := &file_checkpointd_v1_threads_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -893,7 +1245,7 @@ func (x *DeleteRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRunsResponse.ProtoReflect.Descriptor instead.
 func (*DeleteRunsResponse) Descriptor() ([]byte, []int) {
-	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{13}
+	return file_checkpointd_v1_threads_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeleteRunsResponse) GetRemovedCheckpoints() uint64 {
@@ -907,33 +1259,69 @@ var File_checkpointd_v1_threads_proto protoreflect.FileDescriptor
 
 const file_checkpointd_v1_threads_proto_rawDesc = "" +
 	"\n" +
-	"\x1ccheckpointd/v1/threads.proto\x12\x0echeckpointd.v1\x1a\x1bcheckpointd/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x01\n" +
+	"\x1ccheckpointd/v1/threads.proto\x12\x0echeckpointd.v1\x1a\x1bcheckpointd/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfa\x02\n" +
 	"\x06Thread\x12\x1b\n" +
 	"\tthread_id\x18\x01 \x01(\tR\bthreadId\x129\n" +
 	"\n" +
 	"created_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
 	"updated_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x1a\n" +
-	"\bsequence\x18\x04 \x01(\x04R\bsequence\"\xa0\x01\n" +
+	"\bsequence\x18\x04 \x01(\x04R\bsequence\x12:\n" +
+	"\x06labels\x18\x05 \x03(\v2\".checkpointd.v1.Thread.LabelsEntryR\x06labels\x12\x14\n" +
+	"\x05owner\x18\x06 \x01(\tR\x05owner\x124\n" +
+	"\x06status\x18\a \x01(\x0e2\x1c.checkpointd.v1.ThreadStatusR\x06status\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"t\n" +
+	"\n" +
+	"ThreadSize\x12 \n" +
+	"\vcheckpoints\x18\x01 \x01(\x04R\vcheckpoints\x12\x16\n" +
+	"\x06writes\x18\x02 \x01(\x04R\x06writes\x12\x16\n" +
+	"\x06values\x18\x03 \x01(\x04R\x06values\x12\x14\n" +
+	"\x05bytes\x18\x04 \x01(\x04R\x05bytes\"\xa0\x01\n" +
 	"\rNamespaceHead\x12#\n" +
 	"\rcheckpoint_ns\x18\x01 \x01(\tR\fcheckpointNs\x12#\n" +
 	"\rcheckpoint_id\x18\x02 \x01(\tR\fcheckpointId\x12\x1a\n" +
 	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12)\n" +
-	"\x10checkpoint_count\x18\x04 \x01(\x04R\x0fcheckpointCount\"/\n" +
+	"\x10checkpoint_count\x18\x04 \x01(\x04R\x0fcheckpointCount\"L\n" +
 	"\x10GetThreadRequest\x12\x1b\n" +
-	"\tthread_id\x18\x01 \x01(\tR\bthreadId\"x\n" +
+	"\tthread_id\x18\x01 \x01(\tR\bthreadId\x12\x1b\n" +
+	"\twith_size\x18\x02 \x01(\bR\bwithSize\"\xa8\x01\n" +
 	"\x11GetThreadResponse\x12.\n" +
 	"\x06thread\x18\x01 \x01(\v2\x16.checkpointd.v1.ThreadR\x06thread\x123\n" +
-	"\x05heads\x18\x02 \x03(\v2\x1d.checkpointd.v1.NamespaceHeadR\x05heads\"\xad\x01\n" +
+	"\x05heads\x18\x02 \x03(\v2\x1d.checkpointd.v1.NamespaceHeadR\x05heads\x12.\n" +
+	"\x04size\x18\x03 \x01(\v2\x1a.checkpointd.v1.ThreadSizeR\x04size\"\xa1\x04\n" +
 	"\x12ListThreadsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\x12(\n" +
 	"\x10thread_id_prefix\x18\x03 \x01(\tR\x0ethreadIdPrefix\x121\n" +
-	"\x05order\x18\x04 \x01(\x0e2\x1b.checkpointd.v1.ThreadOrderR\x05order\"o\n" +
+	"\x05order\x18\x04 \x01(\x0e2\x1b.checkpointd.v1.ThreadOrderR\x05order\x12F\n" +
+	"\x06labels\x18\x05 \x03(\v2..checkpointd.v1.ListThreadsRequest.LabelsEntryR\x06labels\x12\x14\n" +
+	"\x05owner\x18\x06 \x01(\tR\x05owner\x124\n" +
+	"\x06status\x18\a \x01(\x0e2\x1c.checkpointd.v1.ThreadStatusR\x06status\x12=\n" +
+	"\fupdated_from\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\vupdatedFrom\x12A\n" +
+	"\x0eupdated_before\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\rupdatedBefore\x12!\n" +
+	"\fmin_sequence\x18\n" +
+	" \x01(\x04R\vminSequence\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"o\n" +
 	"\x13ListThreadsResponse\x120\n" +
 	"\athreads\x18\x01 \x03(\v2\x16.checkpointd.v1.ThreadR\athreads\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"Q\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8d\x02\n" +
+	"\x13UpdateThreadRequest\x12\x1b\n" +
+	"\tthread_id\x18\x01 \x01(\tR\bthreadId\x12Q\n" +
+	"\n" +
+	"set_labels\x18\x02 \x03(\v22.checkpointd.v1.UpdateThreadRequest.SetLabelsEntryR\tsetLabels\x12#\n" +
+	"\rremove_labels\x18\x03 \x03(\tR\fremoveLabels\x12\x19\n" +
+	"\x05owner\x18\x04 \x01(\tH\x00R\x05owner\x88\x01\x01\x1a<\n" +
+	"\x0eSetLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\b\n" +
+	"\x06_owner\"F\n" +
+	"\x14UpdateThreadResponse\x12.\n" +
+	"\x06thread\x18\x01 \x01(\v2\x16.checkpointd.v1.ThreadR\x06thread\"Q\n" +
 	"\x13DeleteThreadRequest\x12\x1b\n" +
 	"\tthread_id\x18\x01 \x01(\tR\bthreadId\x12\x1d\n" +
 	"\n" +
@@ -958,7 +1346,13 @@ const file_checkpointd_v1_threads_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tR\trequestId\"E\n" +
 	"\x12DeleteRunsResponse\x12/\n" +
-	"\x13removed_checkpoints\x18\x01 \x01(\x04R\x12removedCheckpoints*a\n" +
+	"\x13removed_checkpoints\x18\x01 \x01(\x04R\x12removedCheckpoints*\x96\x01\n" +
+	"\fThreadStatus\x12\x1d\n" +
+	"\x19THREAD_STATUS_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12THREAD_STATUS_IDLE\x10\x01\x12\x16\n" +
+	"\x12THREAD_STATUS_BUSY\x10\x02\x12\x1d\n" +
+	"\x19THREAD_STATUS_INTERRUPTED\x10\x03\x12\x18\n" +
+	"\x14THREAD_STATUS_FAILED\x10\x04*a\n" +
 	"\vThreadOrder\x12\x1c\n" +
 	"\x18THREAD_ORDER_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16THREAD_ORDER_THREAD_ID\x10\x01\x12\x18\n" +
@@ -966,10 +1360,11 @@ const file_checkpointd_v1_threads_proto_rawDesc = "" +
 	"\rPruneStrategy\x12\x1e\n" +
 	"\x1aPRUNE_STRATEGY_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aPRUNE_STRATEGY_KEEP_LATEST\x10\x01\x12\x19\n" +
-	"\x15PRUNE_STRATEGY_DELETE\x10\x022\xcf\x04\n" +
+	"\x15PRUNE_STRATEGY_DELETE\x10\x022\xb4\x05\n" +
 	"\aThreads\x12Z\n" +
 	"\tGetThread\x12 .checkpointd.v1.GetThreadRequest\x1a!.checkpointd.v1.GetThreadResponse\"\b\xa2\xd4\x18\x04\b\x01\x10\x01\x12`\n" +
 	"\vListThreads\x12\".checkpointd.v1.ListThreadsRequest\x1a#.checkpointd.v1.ListThreadsResponse\"\b\xa2\xd4\x18\x04\b\x01\x10\x01\x12c\n" +
+	"\fUpdateThread\x12#.checkpointd.v1.UpdateThreadRequest\x1a$.checkpointd.v1.UpdateThreadResponse\"\b\xa2\xd4\x18\x04\b\x02\x10\x01\x12c\n" +
 	"\fDeleteThread\x12#.checkpointd.v1.DeleteThreadRequest\x1a$.checkpointd.v1.DeleteThreadResponse\"\b\xa2\xd4\x18\x04\b\x02\x10\x01\x12]\n" +
 	"\n" +
 	"CopyThread\x12!.checkpointd.v1.CopyThreadRequest\x1a\".checkpointd.v1.CopyThreadResponse\"\b\xa2\xd4\x18\x04\b\x02\x10\x01\x12c\n" +
@@ -990,52 +1385,70 @@ func file_checkpointd_v1_threads_proto_rawDescGZIP() []byte {
 	return file_checkpointd_v1_threads_proto_rawDescData
 }
 
-var file_checkpointd_v1_threads_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_checkpointd_v1_threads_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_checkpointd_v1_threads_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_checkpointd_v1_threads_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_checkpointd_v1_threads_proto_goTypes = []any{
-	(ThreadOrder)(0),              // 0: checkpointd.v1.ThreadOrder
-	(PruneStrategy)(0),            // 1: checkpointd.v1.PruneStrategy
-	(*Thread)(nil),                // 2: checkpointd.v1.Thread
-	(*NamespaceHead)(nil),         // 3: checkpointd.v1.NamespaceHead
-	(*GetThreadRequest)(nil),      // 4: checkpointd.v1.GetThreadRequest
-	(*GetThreadResponse)(nil),     // 5: checkpointd.v1.GetThreadResponse
-	(*ListThreadsRequest)(nil),    // 6: checkpointd.v1.ListThreadsRequest
-	(*ListThreadsResponse)(nil),   // 7: checkpointd.v1.ListThreadsResponse
-	(*DeleteThreadRequest)(nil),   // 8: checkpointd.v1.DeleteThreadRequest
-	(*DeleteThreadResponse)(nil),  // 9: checkpointd.v1.DeleteThreadResponse
-	(*CopyThreadRequest)(nil),     // 10: checkpointd.v1.CopyThreadRequest
-	(*CopyThreadResponse)(nil),    // 11: checkpointd.v1.CopyThreadResponse
-	(*PruneThreadsRequest)(nil),   // 12: checkpointd.v1.PruneThreadsRequest
-	(*PruneThreadsResponse)(nil),  // 13: checkpointd.v1.PruneThreadsResponse
-	(*DeleteRunsRequest)(nil),     // 14: checkpointd.v1.DeleteRunsRequest
-	(*DeleteRunsResponse)(nil),    // 15: checkpointd.v1.DeleteRunsResponse
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(ThreadStatus)(0),             // 0: checkpointd.v1.ThreadStatus
+	(ThreadOrder)(0),              // 1: checkpointd.v1.ThreadOrder
+	(PruneStrategy)(0),            // 2: checkpointd.v1.PruneStrategy
+	(*Thread)(nil),                // 3: checkpointd.v1.Thread
+	(*ThreadSize)(nil),            // 4: checkpointd.v1.ThreadSize
+	(*NamespaceHead)(nil),         // 5: checkpointd.v1.NamespaceHead
+	(*GetThreadRequest)(nil),      // 6: checkpointd.v1.GetThreadRequest
+	(*GetThreadResponse)(nil),     // 7: checkpointd.v1.GetThreadResponse
+	(*ListThreadsRequest)(nil),    // 8: checkpointd.v1.ListThreadsRequest
+	(*ListThreadsResponse)(nil),   // 9: checkpointd.v1.ListThreadsResponse
+	(*UpdateThreadRequest)(nil),   // 10: checkpointd.v1.UpdateThreadRequest
+	(*UpdateThreadResponse)(nil),  // 11: checkpointd.v1.UpdateThreadResponse
+	(*DeleteThreadRequest)(nil),   // 12: checkpointd.v1.DeleteThreadRequest
+	(*DeleteThreadResponse)(nil),  // 13: checkpointd.v1.DeleteThreadResponse
+	(*CopyThreadRequest)(nil),     // 14: checkpointd.v1.CopyThreadRequest
+	(*CopyThreadResponse)(nil),    // 15: checkpointd.v1.CopyThreadResponse
+	(*PruneThreadsRequest)(nil),   // 16: checkpointd.v1.PruneThreadsRequest
+	(*PruneThreadsResponse)(nil),  // 17: checkpointd.v1.PruneThreadsResponse
+	(*DeleteRunsRequest)(nil),     // 18: checkpointd.v1.DeleteRunsRequest
+	(*DeleteRunsResponse)(nil),    // 19: checkpointd.v1.DeleteRunsResponse
+	nil,                           // 20: checkpointd.v1.Thread.LabelsEntry
+	nil,                           // 21: checkpointd.v1.ListThreadsRequest.LabelsEntry
+	nil,                           // 22: checkpointd.v1.UpdateThreadRequest.SetLabelsEntry
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
 }
 var file_checkpointd_v1_threads_proto_depIdxs = []int32{
-	16, // 0: checkpointd.v1.Thread.created_at:type_name -> google.protobuf.Timestamp
-	16, // 1: checkpointd.v1.Thread.updated_at:type_name -> google.protobuf.Timestamp
-	2,  // 2: checkpointd.v1.GetThreadResponse.thread:type_name -> checkpointd.v1.Thread
-	3,  // 3: checkpointd.v1.GetThreadResponse.heads:type_name -> checkpointd.v1.NamespaceHead
-	0,  // 4: checkpointd.v1.ListThreadsRequest.order:type_name -> checkpointd.v1.ThreadOrder
-	2,  // 5: checkpointd.v1.ListThreadsResponse.threads:type_name -> checkpointd.v1.Thread
-	1,  // 6: checkpointd.v1.PruneThreadsRequest.strategy:type_name -> checkpointd.v1.PruneStrategy
-	4,  // 7: checkpointd.v1.Threads.GetThread:input_type -> checkpointd.v1.GetThreadRequest
-	6,  // 8: checkpointd.v1.Threads.ListThreads:input_type -> checkpointd.v1.ListThreadsRequest
-	8,  // 9: checkpointd.v1.Threads.DeleteThread:input_type -> checkpointd.v1.DeleteThreadRequest
-	10, // 10: checkpointd.v1.Threads.CopyThread:input_type -> checkpointd.v1.CopyThreadRequest
-	12, // 11: checkpointd.v1.Threads.PruneThreads:input_type -> checkpointd.v1.PruneThreadsRequest
-	14, // 12: checkpointd.v1.Threads.DeleteRuns:input_type -> checkpointd.v1.DeleteRunsRequest
-	5,  // 13: checkpointd.v1.Threads.GetThread:output_type -> checkpointd.v1.GetThreadResponse
-	7,  // 14: checkpointd.v1.Threads.ListThreads:output_type -> checkpointd.v1.ListThreadsResponse
-	9,  // 15: checkpointd.v1.Threads.DeleteThread:output_type -> checkpointd.v1.DeleteThreadResponse
-	11, // 16: checkpointd.v1.Threads.CopyThread:output_type -> checkpointd.v1.CopyThreadResponse
-	13, // 17: checkpointd.v1.Threads.PruneThreads:output_type -> checkpointd.v1.PruneThreadsResponse
-	15, // 18: checkpointd.v1.Threads.DeleteRuns:output_type -> checkpointd.v1.DeleteRunsResponse
-	13, // [13:19] is the sub-list for method output_type
-	7,  // [7:13] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	23, // 0: checkpointd.v1.Thread.created_at:type_name -> google.protobuf.Timestamp
+	23, // 1: checkpointd.v1.Thread.updated_at:type_name -> google.protobuf.Timestamp
+	20, // 2: checkpointd.v1.Thread.labels:type_name -> checkpointd.v1.Thread.LabelsEntry
+	0,  // 3: checkpointd.v1.Thread.status:type_name -> checkpointd.v1.ThreadStatus
+	3,  // 4: checkpointd.v1.GetThreadResponse.thread:type_name -> checkpointd.v1.Thread
+	5,  // 5: checkpointd.v1.GetThreadResponse.heads:type_name -> checkpointd.v1.NamespaceHead
+	4,  // 6: checkpointd.v1.GetThreadResponse.size:type_name -> checkpointd.v1.ThreadSize
+	1,  // 7: checkpointd.v1.ListThreadsRequest.order:type_name -> checkpointd.v1.ThreadOrder
+	21, // 8: checkpointd.v1.ListThreadsRequest.labels:type_name -> checkpointd.v1.ListThreadsRequest.LabelsEntry
+	0,  // 9: checkpointd.v1.ListThreadsRequest.status:type_name -> checkpointd.v1.ThreadStatus
+	23, // 10: checkpointd.v1.ListThreadsRequest.updated_from:type_name -> google.protobuf.Timestamp
+	23, // 11: checkpointd.v1.ListThreadsRequest.updated_before:type_name -> google.protobuf.Timestamp
+	3,  // 12: checkpointd.v1.ListThreadsResponse.threads:type_name -> checkpointd.v1.Thread
+	22, // 13: checkpointd.v1.UpdateThreadRequest.set_labels:type_name -> checkpointd.v1.UpdateThreadRequest.SetLabelsEntry
+	3,  // 14: checkpointd.v1.UpdateThreadResponse.thread:type_name -> checkpointd.v1.Thread
+	2,  // 15: checkpointd.v1.PruneThreadsRequest.strategy:type_name -> checkpointd.v1.PruneStrategy
+	6,  // 16: checkpointd.v1.Threads.GetThread:input_type -> checkpointd.v1.GetThreadRequest
+	8,  // 17: checkpointd.v1.Threads.ListThreads:input_type -> checkpointd.v1.ListThreadsRequest
+	10, // 18: checkpointd.v1.Threads.UpdateThread:input_type -> checkpointd.v1.UpdateThreadRequest
+	12, // 19: checkpointd.v1.Threads.DeleteThread:input_type -> checkpointd.v1.DeleteThreadRequest
+	14, // 20: checkpointd.v1.Threads.CopyThread:input_type -> checkpointd.v1.CopyThreadRequest
+	16, // 21: checkpointd.v1.Threads.PruneThreads:input_type -> checkpointd.v1.PruneThreadsRequest
+	18, // 22: checkpointd.v1.Threads.DeleteRuns:input_type -> checkpointd.v1.DeleteRunsRequest
+	7,  // 23: checkpointd.v1.Threads.GetThread:output_type -> checkpointd.v1.GetThreadResponse
+	9,  // 24: checkpointd.v1.Threads.ListThreads:output_type -> checkpointd.v1.ListThreadsResponse
+	11, // 25: checkpointd.v1.Threads.UpdateThread:output_type -> checkpointd.v1.UpdateThreadResponse
+	13, // 26: checkpointd.v1.Threads.DeleteThread:output_type -> checkpointd.v1.DeleteThreadResponse
+	15, // 27: checkpointd.v1.Threads.CopyThread:output_type -> checkpointd.v1.CopyThreadResponse
+	17, // 28: checkpointd.v1.Threads.PruneThreads:output_type -> checkpointd.v1.PruneThreadsResponse
+	19, // 29: checkpointd.v1.Threads.DeleteRuns:output_type -> checkpointd.v1.DeleteRunsResponse
+	23, // [23:30] is the sub-list for method output_type
+	16, // [16:23] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_checkpointd_v1_threads_proto_init() }
@@ -1044,13 +1457,14 @@ func file_checkpointd_v1_threads_proto_init() {
 		return
 	}
 	file_checkpointd_v1_access_proto_init()
+	file_checkpointd_v1_threads_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_checkpointd_v1_threads_proto_rawDesc), len(file_checkpointd_v1_threads_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   14,
+			NumEnums:      3,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,6 +25,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	Threads_GetThread_FullMethodName    = "/checkpointd.v1.Threads/GetThread"
 	Threads_ListThreads_FullMethodName  = "/checkpointd.v1.Threads/ListThreads"
+	Threads_UpdateThread_FullMethodName = "/checkpointd.v1.Threads/UpdateThread"
 	Threads_DeleteThread_FullMethodName = "/checkpointd.v1.Threads/DeleteThread"
 	Threads_CopyThread_FullMethodName   = "/checkpointd.v1.Threads/CopyThread"
 	Threads_PruneThreads_FullMethodName = "/checkpointd.v1.Threads/PruneThreads"
@@ -47,6 +48,14 @@ type ThreadsClient interface {
 	//   - `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is out of its range, or page_token is not one that this
 	//     server gave for the same order and prefix.
 	ListThreads(ctx context.Context, in *ListThreadsRequest, opts ...grpc.CallOption) (*ListThreadsResponse, error)
+	// UpdateThread changes what people say of a thread: its labels and its owner. It is no commit: the sequence and updated_at stay.
+	// What is sent twice has the effect of one.
+	//
+	// Errors:
+	//   - `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is too long, or not well formed, or the thread would have more than 64
+	//     labels.
+	//   - `NOT_FOUND`, reason `THREAD_NOT_FOUND`: nothing was ever stored under this id, or it was deleted.
+	UpdateThread(ctx context.Context, in *UpdateThreadRequest, opts ...grpc.CallOption) (*UpdateThreadResponse, error)
 	// DeleteThread deletes a thread with all its namespaces, checkpoints, values and writes, and ends its lease: whoever had
 	// it can't bring the thread back. A thread that does not exist is deleted already: OK.
 	//
@@ -102,6 +111,16 @@ func (c *threadsClient) ListThreads(ctx context.Context, in *ListThreadsRequest,
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListThreadsResponse)
 	err := c.cc.Invoke(ctx, Threads_ListThreads_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *threadsClient) UpdateThread(ctx context.Context, in *UpdateThreadRequest, opts ...grpc.CallOption) (*UpdateThreadResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateThreadResponse)
+	err := c.cc.Invoke(ctx, Threads_UpdateThread_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -164,6 +183,14 @@ type ThreadsServer interface {
 	//   - `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is out of its range, or page_token is not one that this
 	//     server gave for the same order and prefix.
 	ListThreads(context.Context, *ListThreadsRequest) (*ListThreadsResponse, error)
+	// UpdateThread changes what people say of a thread: its labels and its owner. It is no commit: the sequence and updated_at stay.
+	// What is sent twice has the effect of one.
+	//
+	// Errors:
+	//   - `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is too long, or not well formed, or the thread would have more than 64
+	//     labels.
+	//   - `NOT_FOUND`, reason `THREAD_NOT_FOUND`: nothing was ever stored under this id, or it was deleted.
+	UpdateThread(context.Context, *UpdateThreadRequest) (*UpdateThreadResponse, error)
 	// DeleteThread deletes a thread with all its namespaces, checkpoints, values and writes, and ends its lease: whoever had
 	// it can't bring the thread back. A thread that does not exist is deleted already: OK.
 	//
@@ -210,6 +237,9 @@ func (UnimplementedThreadsServer) GetThread(context.Context, *GetThreadRequest) 
 }
 func (UnimplementedThreadsServer) ListThreads(context.Context, *ListThreadsRequest) (*ListThreadsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListThreads not implemented")
+}
+func (UnimplementedThreadsServer) UpdateThread(context.Context, *UpdateThreadRequest) (*UpdateThreadResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateThread not implemented")
 }
 func (UnimplementedThreadsServer) DeleteThread(context.Context, *DeleteThreadRequest) (*DeleteThreadResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteThread not implemented")
@@ -276,6 +306,24 @@ func _Threads_ListThreads_Handler(srv interface{}, ctx context.Context, dec func
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ThreadsServer).ListThreads(ctx, req.(*ListThreadsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Threads_UpdateThread_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateThreadRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ThreadsServer).UpdateThread(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Threads_UpdateThread_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ThreadsServer).UpdateThread(ctx, req.(*UpdateThreadRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -366,6 +414,10 @@ var Threads_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListThreads",
 			Handler:    _Threads_ListThreads_Handler,
+		},
+		{
+			MethodName: "UpdateThread",
+			Handler:    _Threads_UpdateThread_Handler,
 		},
 		{
 			MethodName: "DeleteThread",

@@ -1,16 +1,17 @@
 """Finding, copying, pruning and deleting threads: the service `Threads` of the contract, without the wire."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
 
-from checkpointd.engine import validate
+from checkpointd.engine import thread_search, validate
 from checkpointd.engine.changes import Changes
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import InvalidField, ThreadExists, ThreadNotFound
 from checkpointd.engine.sql import STATEMENTS
+from checkpointd.engine.thread_search import PageToken
 from checkpointd.v1.threads_pb2 import (
     CopyThreadRequest,
     CopyThreadResponse,
@@ -28,9 +29,15 @@ from checkpointd.v1.threads_pb2 import (
     PruneThreadsResponse,
     Thread,
     ThreadOrder,
+    ThreadSize,
+    UpdateThreadRequest,
+    UpdateThreadResponse,
 )
 
 _DEFAULT_PAGE_SIZE = 100
+
+# How many columns tell of a thread (thread_as_told).
+_TOLD = 7
 
 
 class Threads:
@@ -42,37 +49,68 @@ class Threads:
 
     async def get_thread(self, tenant: str, request: GetThreadRequest) -> GetThreadResponse:
         validate.thread_id(request.thread_id)
-        rows = await self._rows("get_thread", tenant=tenant, thread_id=request.thread_id)
+        named = {"tenant": tenant, "thread_id": request.thread_id}
+        rows = await self._rows("get_thread", **named)
         if not rows:
             raise ThreadNotFound(request.thread_id)
-        created_at, updated_at, seq = rows[0][:3]
-        heads = [
-            NamespaceHead(checkpoint_ns=row[3], checkpoint_id=row[4], sequence=row[5], checkpoint_count=row[6])
-            for row in rows
-            if row[3] is not None
-        ]
-        return GetThreadResponse(thread=_thread(request.thread_id, created_at, updated_at, seq), heads=heads)
+        told, namespaces = rows[0][:_TOLD], [row[_TOLD:] for row in rows]
+        response = GetThreadResponse(
+            thread=_thread(*told),
+            heads=[
+                NamespaceHead(checkpoint_ns=name, checkpoint_id=head, sequence=seq, checkpoint_count=count)
+                for name, head, seq, count in namespaces
+                if name is not None
+            ],
+        )
+        if request.with_size:
+            ((checkpoints, writes, values, size),) = await self._rows("thread_size", **named)
+            response.size.CopyFrom(ThreadSize(checkpoints=checkpoints, writes=writes, values=values, bytes=size))
+        return response
 
     async def list_threads(self, tenant: str, request: ListThreadsRequest) -> ListThreadsResponse:
-        validate.text("thread_id_prefix", request.thread_id_prefix, validate.THREAD_ID_BYTES, 0)
         if not 0 <= request.page_size <= validate.MAX_PAGE_SIZE:
             raise InvalidField("page_size", f"is {request.page_size}; give it 0 to {validate.MAX_PAGE_SIZE}")
         if request.order not in ThreadOrder.values():
             raise InvalidField("order", f"is {request.order}, which this server does not know")
         size = request.page_size or _DEFAULT_PAGE_SIZE
-        by_update = request.order == ThreadOrder.THREAD_ORDER_UPDATED
-        token = _PageToken.read(request)
+        statement, wanted = thread_search.search(request)
+        token = PageToken.read(request)
         rows = await self._rows(
-            "list_threads_by_update" if by_update else "list_threads_by_id",
+            statement,
             tenant=tenant,
-            prefix=request.thread_id_prefix,
             after_id=token.thread_id,
             after_time=token.updated_at,
             size=size + 1,  # one more than wanted tells whether there is a next page
+            **wanted,
         )
         threads = [_thread(*row) for row in rows[:size]]
-        following = _PageToken(rows[size - 1][0], rows[size - 1][2]).write(request) if len(rows) > size else ""
+        following = PageToken(rows[size - 1][0], rows[size - 1][2]).write(request) if len(rows) > size else ""
         return ListThreadsResponse(threads=threads, next_page_token=following)
+
+    async def update_thread(self, tenant: str, request: UpdateThreadRequest) -> UpdateThreadResponse:
+        validate.thread_id(request.thread_id)
+        validate.labels("set_labels", request.set_labels)
+        removed = validate.items("remove_labels", request.remove_labels, validate.LABEL_KEY_BYTES)
+        validate.text("owner", request.owner, validate.OWNER_BYTES, 0)
+        parameters = {
+            "tenant": tenant,
+            "thread_id": request.thread_id,
+            "owner": request.owner if request.HasField("owner") else None,
+            "set_labels": Jsonb(dict(request.set_labels)),
+            "remove_labels": [key for key in removed if key not in request.set_labels],
+        }
+        async with self._database.changing(tenant) as connection, connection.transaction():
+            changed = await connection.execute(STATEMENTS["update_thread"].encode(), parameters)
+            if not changed.rowcount:
+                raise ThreadNotFound(request.thread_id)
+            cursor = await connection.execute(STATEMENTS["count_labels"].encode(), parameters)
+            ((count,),) = await cursor.fetchall()
+            if count > validate.MAX_LABELS:
+                problem = f"would make {count} labels; a thread has at most {validate.MAX_LABELS}, so remove some"
+                raise InvalidField("set_labels", problem)
+            cursor = await connection.execute(STATEMENTS["one_thread"].encode(), parameters)
+            ((*told,),) = await cursor.fetchall()
+        return UpdateThreadResponse(thread=_thread(*told))
 
     async def delete_thread(self, tenant: str, request: DeleteThreadRequest) -> DeleteThreadResponse:
         validate.thread_id(request.thread_id)
@@ -155,39 +193,18 @@ class Threads:
         return answer.removed_checkpoints
 
 
-def _thread(thread_id: str, created_at: datetime, updated_at: datetime, seq: int) -> Thread:
-    thread = Thread(thread_id=thread_id, sequence=seq)
+def _thread(
+    thread_id: str,
+    created_at: datetime,
+    updated_at: datetime,
+    seq: int,
+    owner: str | None,
+    labels: dict[str, str] | None,
+    status: int,
+) -> Thread:
+    """The message for a row of thread_as_told."""
+    thread = Thread(thread_id=thread_id, sequence=seq, owner=owner or "", labels=labels or {})
     thread.created_at.FromDatetime(created_at)
     thread.updated_at.FromDatetime(updated_at)
+    thread.status = status  # type: ignore[assignment]  # the statement tells the contract's numbers
     return thread
-
-
-class _PageToken:
-    """Where the next page begins: after a thread, in the order and with the prefix of the call that gave the token."""
-
-    def __init__(self, thread_id: str, updated_at: datetime) -> None:
-        self.thread_id = thread_id
-        self.updated_at = updated_at
-
-    @classmethod
-    def read(cls, request: ListThreadsRequest) -> "_PageToken":
-        """The token of a request; the beginning when it has none."""
-        if not request.page_token:
-            return cls("", datetime.min.replace(tzinfo=UTC))
-        try:
-            order, prefix, time, thread_id = urlsafe_b64decode(request.page_token).decode().split("\0")
-            if (order, prefix) != (_order(request), request.thread_id_prefix):
-                raise ValueError("of another list")
-            return cls(thread_id, datetime.fromisoformat(time))
-        except ValueError:
-            raise InvalidField(
-                "page_token", "is not one that a call with this order and prefix gave; start again without one"
-            ) from None
-
-    def write(self, request: ListThreadsRequest) -> str:
-        parts = (_order(request), request.thread_id_prefix, self.updated_at.isoformat(), self.thread_id)
-        return urlsafe_b64encode("\0".join(parts).encode()).decode()
-
-
-def _order(request: ListThreadsRequest) -> str:
-    return str(request.order or ThreadOrder.THREAD_ORDER_THREAD_ID)

@@ -28,6 +28,10 @@ NUMBER_DIGITS = 4300  # Python's own limit for integers
 NESTING = 200  # levels
 GRAPH_NAME_BYTES = 255
 GRAPH_HASH_BYTES = 64
+LABEL_KEY_BYTES = 63
+LABEL_VALUE_BYTES = 255
+OWNER_BYTES = 255
+MAX_LABELS = 64
 MAX_ITEMS = 1000
 MAX_TOKEN = 2**63 - 1
 MAX_PAGE_SIZE = 1000
@@ -72,6 +76,15 @@ def items(field: str, values: Iterable[str], max_bytes: int, min_bytes: int = 1)
     for value in unique:
         text(field, value, max_bytes, min_bytes)
     return unique
+
+
+def labels(field: str, given: Mapping[str, str]) -> None:
+    """Check labels of a thread."""
+    if len(given) > MAX_LABELS:
+        raise InvalidField(field, f"has {len(given)} entries; give it at most {MAX_LABELS}")
+    for key, value in given.items():
+        text(f"{field} key", key, LABEL_KEY_BYTES)
+        text(f"{field} value", value, LABEL_VALUE_BYTES, 0)
 
 
 def checkpoint_key(thread: str, checkpoint_ns: str, checkpoint_id: str, min_bytes: int = 0) -> None:

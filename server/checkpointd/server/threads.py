@@ -19,6 +19,11 @@ class ThreadsHandlers(ThreadsServicer):
     async def ListThreads(self, request: messages.ListThreadsRequest, context: Context) -> messages.ListThreadsResponse:
         return await self._threads.list_threads(tenant_of(context), request)
 
+    async def UpdateThread(
+        self, request: messages.UpdateThreadRequest, context: Context
+    ) -> messages.UpdateThreadResponse:
+        return await self._threads.update_thread(tenant_of(context), request)
+
     async def DeleteThread(
         self, request: messages.DeleteThreadRequest, context: Context
     ) -> messages.DeleteThreadResponse:

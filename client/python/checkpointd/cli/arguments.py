@@ -99,6 +99,13 @@ def _length(text: str) -> float:
     return _seconds(text) if unit is None else unit * _seconds(text[:-1])
 
 
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ValueError
+    return key, value
+
+
 def _count(text: str) -> int:
     count = int(text)
     if not 0 < count < 1 << 31:
@@ -109,6 +116,7 @@ def _count(text: str) -> int:
 # How argparse names them where it says that a value is none.
 _seconds.__name__ = "number of seconds"
 _count.__name__ = "count"
+_label.__name__ = "label, which is KEY=VALUE"
 _length.__name__ = "length of time, such as 90d, 12h, 30m or 45s"
 
 
@@ -137,15 +145,36 @@ def _add_yes(command: argparse.ArgumentParser) -> None:
     command.add_argument("--yes", action="store_true", help="do not ask first; needed where there is no terminal")
 
 
+def _add_filters(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--label", action="append", type=_label, metavar="KEY=VALUE", help="only threads with this label; once for each"
+    )
+    command.add_argument("--owner", default="", metavar="NAME", help="only threads that are theirs")
+    command.add_argument(
+        "--status", choices=("idle", "busy", "interrupted", "failed"), help="only threads of which this holds now"
+    )
+    command.add_argument(
+        "--idle-for", type=_length, metavar="TIME", help="only threads that have not changed for so long: 30d, 12h"
+    )
+
+
 def _threads(command: argparse.ArgumentParser) -> None:
     _add_limit(command, "threads")
     command.add_argument("--prefix", default="", metavar="TEXT", help="only threads whose id begins with this")
+    _add_filters(command)
     command.add_argument(
         "--order",
         choices=("updated", "id"),
         help="updated: the one that changed last first. id: by id, which misses no thread however they change "
         "meanwhile. Default: updated; with --json, id.",
     )
+
+
+def _label_command(command: argparse.ArgumentParser) -> None:
+    _add_thread(command)
+    command.add_argument("labels", nargs="*", type=_label, metavar="KEY=VALUE", help="a label to add or change")
+    command.add_argument("--remove", action="append", metavar="KEY", help="a label to remove; once for each")
+    command.add_argument("--owner", metavar="NAME", help="whose it is; '' for nobody's")
 
 
 def _state(command: argparse.ArgumentParser) -> None:
@@ -269,6 +298,11 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
         "change the state of a thread",
         "Change the state of a thread as if a node of its graph had written it: a new checkpoint is made.",
         _update,
+    ),
+    "label": (
+        "label a thread",
+        "Add, change and remove labels of a thread, and say whose it is. Without any, show them.",
+        _label_command,
     ),
     "delete": ("delete threads", "Delete threads with everything in them.", _delete),
     "copy": ("copy a thread", "Copy a thread, complete, to another id.", _copy),

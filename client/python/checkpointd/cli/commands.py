@@ -26,6 +26,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace, Printer], int]] = {
     "history": history.run,
     "diff": diff.run,
     "update": update.run,
+    "label": threads.label,
     "delete": removal.delete,
     "copy": threads.copy,
     "prune": removal.prune,

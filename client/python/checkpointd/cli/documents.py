@@ -17,7 +17,7 @@ from checkpointd.cli.decoding import decode
 from checkpointd.cli.instances import DEEPEST, Instance, Opaque
 from checkpointd.v1.core_pb2 import Value
 from checkpointd.v1.states_pb2 import StateConfig, StateInterrupt, StateSnapshot, StateTask, TaskResult
-from checkpointd.v1.threads_pb2 import Thread
+from checkpointd.v1.threads_pb2 import Thread, ThreadStatus
 
 _TOO_DEEP = {"$cut": "nested too deeply"}
 
@@ -60,7 +60,15 @@ def thread_document(thread: Thread) -> dict[str, Any]:
         "created_at": _time(thread.created_at),
         "updated_at": _time(thread.updated_at),
         "sequence": thread.sequence,
+        "status": status_of(thread),
+        "owner": thread.owner,
+        "labels": dict(thread.labels),
     }
+
+
+def status_of(thread: Thread) -> str:
+    """The status as people write it; empty when the server does not tell."""
+    return ThreadStatus.Name(thread.status).removeprefix("THREAD_STATUS_").lower() if thread.status else ""
 
 
 def _time(time: Timestamp) -> str:

@@ -7,6 +7,7 @@ meanings are those of the contract's fields (protos/checkpointd/v1). Every one m
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 
 from checkpointd.client import rpcs
 from checkpointd.client.build import build, duration
@@ -148,9 +149,12 @@ def get_channel_history(
     )
 
 
-def get_thread(*, thread_id: str) -> Operation[threads.GetThreadResponse]:
-    """A thread and the heads of its namespaces. Raises NotFound when nothing is stored under this id."""
-    return rpcs.GET_THREAD.of(build(threads.GetThreadRequest, thread_id=thread_id))
+def get_thread(*, thread_id: str, with_size: bool = False) -> Operation[threads.GetThreadResponse]:
+    """A thread and the heads of its namespaces; its size, if it is asked for, costs a look at all that it has.
+
+    Raises NotFound when nothing is stored under this id.
+    """
+    return rpcs.GET_THREAD.of(build(threads.GetThreadRequest, thread_id=thread_id, with_size=with_size))
 
 
 def list_threads(
@@ -158,15 +162,54 @@ def list_threads(
     thread_id_prefix: str = "",
     order: threads.ThreadOrder.ValueType = threads.THREAD_ORDER_THREAD_ID,
     page_size: int = 0,
+    labels: Mapping[str, str] | None = None,
+    owner: str = "",
+    status: threads.ThreadStatus.ValueType = threads.THREAD_STATUS_UNSPECIFIED,
+    updated_from: datetime | None = None,
+    updated_before: datetime | None = None,
+    min_sequence: int = 0,
 ) -> Callable[[str], Operation[threads.ListThreadsResponse]]:
-    """The tenant's threads, fetched page by page while they are read."""
-    request = build(threads.ListThreadsRequest, page_size=page_size, thread_id_prefix=thread_id_prefix, order=order)
+    """The tenant's threads for which all that is given holds, fetched page by page while they are read."""
+    request = build(
+        threads.ListThreadsRequest,
+        page_size=page_size,
+        thread_id_prefix=thread_id_prefix,
+        order=order,
+        labels=labels,
+        owner=owner,
+        status=status,
+        updated_from=updated_from,
+        updated_before=updated_before,
+        min_sequence=min_sequence,
+    )
 
     def page(token: str) -> Operation[threads.ListThreadsResponse]:
         request.page_token = token
         return rpcs.LIST_THREADS.of(request)
 
     return page
+
+
+def update_thread(
+    *,
+    thread_id: str,
+    set_labels: Mapping[str, str] | None = None,
+    remove_labels: Iterable[str] = (),
+    owner: str | None = None,
+) -> Operation[threads.Thread]:
+    """Change what people say of a thread: its labels and its owner ("" for none, None as it was). Returns the thread.
+
+    Raises NotFound when nothing is stored under this id.
+    """
+    return rpcs.UPDATE_THREAD.of(
+        build(
+            threads.UpdateThreadRequest,
+            thread_id=thread_id,
+            set_labels=set_labels,
+            remove_labels=remove_labels,
+            owner=owner,
+        )
+    )
 
 
 def delete_thread(*, thread_id: str, request_id: str = "") -> Operation[None]:

@@ -98,6 +98,9 @@ GET_THREAD: Rpc[threads.GetThreadRequest, threads.GetThreadResponse, threads.Get
 LIST_THREADS: Rpc[threads.ListThreadsRequest, threads.ListThreadsResponse, threads.ListThreadsResponse] = Rpc(
     lambda stubs: stubs.threads.ListThreads, _as_it_came
 )
+UPDATE_THREAD: Rpc[threads.UpdateThreadRequest, threads.UpdateThreadResponse, threads.Thread] = Rpc(
+    lambda stubs: stubs.threads.UpdateThread, lambda response: response.thread
+)
 DELETE_THREAD: Rpc[threads.DeleteThreadRequest, threads.DeleteThreadResponse, None] = Rpc(
     lambda stubs: stubs.threads.DeleteThread, _nothing
 )

@@ -16,7 +16,9 @@ def _load() -> dict[str, str]:
     for path in sorted(resources.files(__name__).iterdir(), key=lambda entry: entry.name):
         if path.name.endswith(".sql") and path.name != "schema.sql":
             _, *parts = _HEADER.split(path.read_text(encoding="utf-8"))
-            raw.update((name, text.strip()) for name, text in zip(parts[::2], parts[1::2], strict=True))
+            found = {name: text.strip() for name, text in zip(parts[::2], parts[1::2], strict=True)}
+            assert not raw.keys() & found.keys(), f"two statements have one name: {raw.keys() & found.keys()}"
+            raw |= found
 
     def resolve(text: str) -> str:
         return _REFERENCE.sub(lambda reference: resolve(raw[reference[1]]), text)

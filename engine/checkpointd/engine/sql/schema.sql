@@ -10,7 +10,7 @@ CREATE FUNCTION checkpointd.refuse_base_v1() RETURNS boolean LANGUAGE plpgsql AS
 $$BEGIN RAISE EXCEPTION 'the base of a change may be gone' USING ERRCODE = 'CK001'; END$$;
 
 -- One row a thread. Its lock orders the thread's commits: seq is the number of the last one. graph_hash is the description
--- of the graph that wrote it last, as far as the writer said.
+-- of the graph that wrote it last, as far as the writer said; owner is whose it is, NULL: nobody's in particular.
 CREATE TABLE checkpointd.threads (
     tenant text COLLATE "C" NOT NULL,
     thread_id text COLLATE "C" NOT NULL,
@@ -20,8 +20,23 @@ CREATE TABLE checkpointd.threads (
     graph_hash text COLLATE "C",
     swept_seq bigint NOT NULL DEFAULT 0,
     epoch bigint NOT NULL DEFAULT nextval('checkpointd.epochs'),
+    owner text COLLATE "C",
     PRIMARY KEY (tenant, thread_id)
 ) WITH (fillfactor = 70);
+
+CREATE INDEX threads_by_owner ON checkpointd.threads (tenant, owner, thread_id) WHERE owner IS NOT NULL;
+
+-- One row a label. It goes with its thread, whoever deletes that.
+CREATE TABLE checkpointd.thread_labels (
+    tenant text COLLATE "C" NOT NULL,
+    thread_id text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    value text COLLATE "C" NOT NULL,
+    PRIMARY KEY (tenant, thread_id, key),
+    FOREIGN KEY (tenant, thread_id) REFERENCES checkpointd.threads (tenant, thread_id) ON DELETE CASCADE
+);
+
+CREATE INDEX threads_by_label ON checkpointd.thread_labels (tenant, key, value, thread_id);
 
 -- One row a checkpoint, without its values. channel_versions maps channel to version; body is the contract's Checkpoint
 -- message without what has a column here; native_metadata the contract's Value message. A hidden row serves channel
@@ -86,6 +101,11 @@ CREATE TABLE checkpointd.writes (
     hash bigint,
     PRIMARY KEY (tenant, thread_id, checkpoint_ns, checkpoint_id, task_id, idx)
 );
+
+-- Which threads may be interrupted or have failed: those of which a task has said so, be it long ago. Few writes do, and all
+-- others pass by.
+CREATE INDEX writes_by_mark ON checkpointd.writes (tenant, channel, thread_id)
+WHERE channel IN ('__interrupt__', '__error__');
 
 -- One row a description. Its hash names its content, so a row never changes. On a distributed PostgreSQL this and
 -- graph_versions are reference tables: small, and the same for all threads.

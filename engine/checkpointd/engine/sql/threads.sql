@@ -1,9 +1,9 @@
 -- name: get_thread
 -- A thread, and the head and size of each of its namespaces (none: one row without a namespace).
-SELECT
-    thread.created_at, thread.updated_at, thread.seq,
+{{thread_as_told}},
     namespace.checkpoint_ns, head.checkpoint_id, namespace.head_seq, namespace.count
 FROM checkpointd.threads AS thread
+{{with_status}}
 LEFT JOIN LATERAL (
     SELECT checkpoint_ns, max(seq) AS head_seq, count(*) AS count
     FROM checkpointd.checkpoints
@@ -16,24 +16,164 @@ LEFT JOIN checkpointd.checkpoints AS head
 WHERE thread.tenant = %(tenant)s AND thread.thread_id = %(thread_id)s
 ORDER BY namespace.checkpoint_ns
 
--- name: list_threads_by_id
+-- name: thread_size
+-- What a thread takes, hidden checkpoints included: how many of each, and the bytes of their rows.
+SELECT checkpoints.count, writes.count, stored.count, checkpoints.bytes + writes.bytes + stored.bytes
+FROM (
+    SELECT count(*) AS count, coalesce(sum(pg_column_size(row.*)), 0)::bigint AS bytes
+    FROM checkpointd.checkpoints AS row WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s
+) AS checkpoints
+CROSS JOIN (
+    SELECT count(*) AS count, coalesce(sum(pg_column_size(row.*)), 0)::bigint AS bytes
+    FROM checkpointd.writes AS row WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s
+) AS writes
+CROSS JOIN (
+    SELECT count(*) AS count, coalesce(sum(pg_column_size(row.*)), 0)::bigint AS bytes
+    FROM checkpointd.channel_values AS row WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s
+) AS stored
+
+-- name: thread_status
+-- The contract's ThreadStatus. LATERAL and LIMIT keep each part one look-up by index.
+SELECT CASE
+    WHEN EXISTS (
+        SELECT FROM checkpointd.leases
+        WHERE tenant = thread.tenant AND thread_id = thread.thread_id AND expires_at > clock_timestamp()
+    ) THEN 2
+    WHEN marks.failed THEN 4
+    WHEN marks.interrupted THEN 3
+    ELSE 1
+END AS status
+FROM (
+    SELECT bool_or(channel = '__error__') AS failed, bool_or(channel = '__interrupt__') AS interrupted
+    FROM checkpointd.writes
+    WHERE tenant = thread.tenant AND thread_id = thread.thread_id AND checkpoint_ns = '' AND checkpoint_id = (
+        SELECT checkpoint_id FROM checkpointd.checkpoints
+        WHERE tenant = thread.tenant AND thread_id = thread.thread_id AND checkpoint_ns = '' AND NOT hidden
+        ORDER BY seq DESC LIMIT 1
+    )
+) AS marks
+
+-- name: thread_as_told
+-- A thread as the contract's message Thread has it.
+SELECT
+    thread.thread_id, thread.created_at, thread.updated_at, thread.seq, thread.owner,
+    (
+        SELECT jsonb_object_agg(key, value) FROM checkpointd.thread_labels
+        WHERE tenant = thread.tenant AND thread_id = thread.thread_id
+    ) AS labels,
+    state.status
+
+-- name: with_status
+CROSS JOIN LATERAL ({{thread_status}}) AS state
+
+-- name: one_thread
+{{thread_as_told}}
+FROM checkpointd.threads AS thread
+{{with_status}}
+WHERE thread.tenant = %(tenant)s AND thread.thread_id = %(thread_id)s
+
+-- name: asked_for
+-- What a list of threads may ask of each.
+(%(owner)s = '' OR thread.owner = %(owner)s)
+    AND (%(status)s = 0 OR state.status = %(status)s)
+    AND thread.updated_at >= %(updated_from)s AND thread.updated_at < %(updated_before)s
+    AND thread.seq >= %(min_sequence)s
+    AND NOT EXISTS (
+        SELECT FROM jsonb_each_text(%(labels)s) AS wanted
+        WHERE NOT EXISTS (
+            SELECT FROM checkpointd.thread_labels
+            WHERE tenant = thread.tenant AND thread_id = thread.thread_id
+                AND key = wanted.key COLLATE "C" AND value = wanted.value COLLATE "C"
+        )
+    )
+
+-- name: from_here
 -- Bounded on both sides, so that a prefix reads its own part of the index: no id is long enough for 64 more of the
 -- greatest character.
-SELECT thread_id, created_at, updated_at, seq
-FROM checkpointd.threads
-WHERE tenant = %(tenant)s AND thread_id > %(after_id)s AND thread_id >= %(prefix)s
+tenant = %(tenant)s AND thread_id > %(after_id)s AND thread_id >= %(prefix)s
     AND thread_id <= %(prefix)s || repeat(chr(1114111), 64)
     AND starts_with(thread_id, %(prefix)s)
-ORDER BY thread_id
+
+-- name: list_candidates
+-- The candidates in order, as far as they are what is asked for.
+JOIN checkpointd.threads AS thread ON thread.tenant = %(tenant)s AND thread.thread_id = candidate.thread_id
+{{with_status}}
+WHERE {{asked_for}}
+ORDER BY candidate.thread_id
 LIMIT %(size)s
 
+-- name: list_threads_by_id
+{{thread_as_told}}
+FROM (
+    SELECT thread_id FROM checkpointd.threads WHERE {{from_here}} ORDER BY thread_id
+) AS candidate
+{{list_candidates}}
+
+-- name: list_threads_of_owner
+{{thread_as_told}}
+FROM (
+    SELECT thread_id FROM checkpointd.threads WHERE owner = %(owner)s AND {{from_here}} ORDER BY thread_id
+) AS candidate
+{{list_candidates}}
+
+-- name: list_threads_with_label
+{{thread_as_told}}
+FROM (
+    SELECT thread_id FROM checkpointd.thread_labels
+    WHERE key = %(label_key)s AND value = %(label_value)s AND {{from_here}}
+    ORDER BY thread_id
+) AS candidate
+{{list_candidates}}
+
+-- name: list_busy_threads
+{{thread_as_told}}
+FROM (
+    SELECT thread_id FROM checkpointd.leases WHERE expires_at > clock_timestamp() AND {{from_here}} ORDER BY thread_id
+) AS candidate
+{{list_candidates}}
+
+-- name: list_marked_threads
+-- Interrupted or failed ones.
+{{thread_as_told}}
+FROM (
+    SELECT DISTINCT thread_id FROM checkpointd.writes
+    WHERE channel = %(mark)s AND channel IN ('__interrupt__', '__error__') AND {{from_here}}
+    ORDER BY thread_id
+) AS candidate
+{{list_candidates}}
+
 -- name: list_threads_by_update
-SELECT thread_id, created_at, updated_at, seq
-FROM checkpointd.threads
-WHERE tenant = %(tenant)s AND starts_with(thread_id, %(prefix)s)
-    AND (%(after_id)s = '' OR (updated_at, thread_id) < (%(after_time)s, %(after_id)s))
-ORDER BY updated_at DESC, thread_id DESC
+{{thread_as_told}}
+FROM checkpointd.threads AS thread
+{{with_status}}
+WHERE thread.tenant = %(tenant)s AND starts_with(thread.thread_id, %(prefix)s)
+    AND (%(after_id)s = '' OR (thread.updated_at, thread.thread_id) < (%(after_time)s, %(after_id)s))
+    AND {{asked_for}}
+ORDER BY thread.updated_at DESC, thread.thread_id DESC
 LIMIT %(size)s
+
+-- name: update_thread
+-- Changes what people say of a thread. Its row is locked, so that labels are counted as they will be. Returns how many labels it
+-- has then; no row: there is no such thread.
+WITH changed AS (
+    UPDATE checkpointd.threads SET owner = CASE WHEN %(owner)s::text IS NULL THEN owner ELSE nullif(%(owner)s, '') END
+    WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s AND seq > 0
+    RETURNING tenant, thread_id
+),
+removed AS (
+    DELETE FROM checkpointd.thread_labels AS label USING changed
+    WHERE label.tenant = changed.tenant AND label.thread_id = changed.thread_id AND label.key = ANY(%(remove_labels)s)
+),
+added AS (
+    INSERT INTO checkpointd.thread_labels AS label (tenant, thread_id, key, value)
+    SELECT changed.tenant, changed.thread_id, given.key, given.value
+    FROM changed CROSS JOIN jsonb_each_text(%(set_labels)s) AS given
+    ON CONFLICT (tenant, thread_id, key) DO UPDATE SET value = excluded.value
+)
+SELECT FROM changed
+
+-- name: count_labels
+SELECT count(*) FROM checkpointd.thread_labels WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s
 
 -- name: lock_target
 -- Waits for the thread's running commits and holds later ones until the transaction ends. Also of a thread that does not
@@ -109,10 +249,18 @@ copying AS (
     UPDATE checkpointd.threads AS thread
     SET seq = greatest(thread.seq, source.seq),
         updated_at = now(),
-        graph_hash = coalesce(source.graph_hash, thread.graph_hash)
+        graph_hash = coalesce(source.graph_hash, thread.graph_hash),
+        owner = coalesce(thread.owner, source.owner)
     FROM source
     WHERE thread.tenant = %(tenant)s AND thread.thread_id = %(target)s AND NOT EXISTS (SELECT FROM foreign_rows)
     RETURNING thread.tenant, thread.thread_id
+),
+copied_labels AS (
+    INSERT INTO checkpointd.thread_labels (tenant, thread_id, key, value)
+    SELECT copying.tenant, copying.thread_id, key, value
+    FROM copying JOIN checkpointd.thread_labels AS original
+        ON original.tenant = copying.tenant AND original.thread_id = %(source)s
+    ON CONFLICT (tenant, thread_id, key) DO NOTHING
 ),
 copied_checkpoints AS (
     INSERT INTO checkpointd.checkpoints (

@@ -23,6 +23,44 @@ else:
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
+class _ThreadStatus:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _ThreadStatusEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_ThreadStatus.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    THREAD_STATUS_UNSPECIFIED: _ThreadStatus.ValueType  # 0
+    """THREAD_STATUS_UNSPECIFIED: in a request, any."""
+    THREAD_STATUS_IDLE: _ThreadStatus.ValueType  # 1
+    """THREAD_STATUS_IDLE: nothing of what follows: it has finished, it stopped before a node where it was told to, or somebody
+    without a lease runs it.
+    """
+    THREAD_STATUS_BUSY: _ThreadStatus.ValueType  # 2
+    """THREAD_STATUS_BUSY: somebody holds its lease."""
+    THREAD_STATUS_INTERRUPTED: _ThreadStatus.ValueType  # 3
+    """THREAD_STATUS_INTERRUPTED: a task that starts from the head has written `__interrupt__`, and waits for an answer."""
+    THREAD_STATUS_FAILED: _ThreadStatus.ValueType  # 4
+    """THREAD_STATUS_FAILED: a task that starts from the head has written `__error__`."""
+
+class ThreadStatus(_ThreadStatus, metaclass=_ThreadStatusEnumTypeWrapper):
+    """ThreadStatus is what a thread does or waits for, as far as its root namespace shows it. Where several hold, it is the first one of
+    busy, failed, interrupted, idle.
+    """
+
+THREAD_STATUS_UNSPECIFIED: ThreadStatus.ValueType  # 0
+"""THREAD_STATUS_UNSPECIFIED: in a request, any."""
+THREAD_STATUS_IDLE: ThreadStatus.ValueType  # 1
+"""THREAD_STATUS_IDLE: nothing of what follows: it has finished, it stopped before a node where it was told to, or somebody
+without a lease runs it.
+"""
+THREAD_STATUS_BUSY: ThreadStatus.ValueType  # 2
+"""THREAD_STATUS_BUSY: somebody holds its lease."""
+THREAD_STATUS_INTERRUPTED: ThreadStatus.ValueType  # 3
+"""THREAD_STATUS_INTERRUPTED: a task that starts from the head has written `__interrupt__`, and waits for an answer."""
+THREAD_STATUS_FAILED: ThreadStatus.ValueType  # 4
+"""THREAD_STATUS_FAILED: a task that starts from the head has written `__error__`."""
+Global___ThreadStatus: typing_extensions.TypeAlias = ThreadStatus
+
 class _ThreadOrder:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: typing_extensions.TypeAlias = ValueType
@@ -91,13 +129,36 @@ class Thread(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    @typing.final
+    class LabelsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     THREAD_ID_FIELD_NUMBER: builtins.int
     CREATED_AT_FIELD_NUMBER: builtins.int
     UPDATED_AT_FIELD_NUMBER: builtins.int
     SEQUENCE_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
+    OWNER_FIELD_NUMBER: builtins.int
+    STATUS_FIELD_NUMBER: builtins.int
     thread_id: builtins.str
     sequence: builtins.int
     """sequence is the number of the last commit, counted from 1."""
+    owner: builtins.str
+    """owner is whose it is, as UpdateThread has said. Empty: nobody's in particular."""
+    status: Global___ThreadStatus.ValueType
+    """status is what it does or waits for, at the moment of the call."""
     @property
     def created_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """created_at is when the first commit began, by the database's clock."""
@@ -106,6 +167,10 @@ class Thread(google.protobuf.message.Message):
     def updated_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """updated_at is when the last commit began, by the database's clock."""
 
+    @property
+    def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """labels are what UpdateThread has said of it."""
+
     def __init__(
         self,
         *,
@@ -113,11 +178,43 @@ class Thread(google.protobuf.message.Message):
         created_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         updated_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         sequence: builtins.int = ...,
+        labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        owner: builtins.str = ...,
+        status: Global___ThreadStatus.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["created_at", b"created_at", "updated_at", b"updated_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["created_at", b"created_at", "sequence", b"sequence", "thread_id", b"thread_id", "updated_at", b"updated_at"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["created_at", b"created_at", "labels", b"labels", "owner", b"owner", "sequence", b"sequence", "status", b"status", "thread_id", b"thread_id", "updated_at", b"updated_at"]) -> None: ...
 
 Global___Thread: typing_extensions.TypeAlias = Thread
+
+@typing.final
+class ThreadSize(google.protobuf.message.Message):
+    """ThreadSize is what a thread takes."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CHECKPOINTS_FIELD_NUMBER: builtins.int
+    WRITES_FIELD_NUMBER: builtins.int
+    VALUES_FIELD_NUMBER: builtins.int
+    BYTES_FIELD_NUMBER: builtins.int
+    checkpoints: builtins.int
+    """checkpoints is how many there are in all namespaces, hidden ones too."""
+    writes: builtins.int
+    values: builtins.int
+    """values are those of channels, each version once."""
+    bytes: builtins.int
+    """bytes is what the rows of all of these take in the database, as they are compressed there, without indexes."""
+    def __init__(
+        self,
+        *,
+        checkpoints: builtins.int = ...,
+        writes: builtins.int = ...,
+        values: builtins.int = ...,
+        bytes: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bytes", b"bytes", "checkpoints", b"checkpoints", "values", b"values", "writes", b"writes"]) -> None: ...
+
+Global___ThreadSize: typing_extensions.TypeAlias = ThreadSize
 
 @typing.final
 class NamespaceHead(google.protobuf.message.Message):
@@ -153,14 +250,18 @@ class GetThreadRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     THREAD_ID_FIELD_NUMBER: builtins.int
+    WITH_SIZE_FIELD_NUMBER: builtins.int
     thread_id: builtins.str
     """thread_id is the thread. 1 to 255 bytes."""
+    with_size: builtins.bool
+    """with_size asks for its size, which costs a look at all that it has."""
     def __init__(
         self,
         *,
         thread_id: builtins.str = ...,
+        with_size: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["thread_id", b"thread_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["thread_id", b"thread_id", "with_size", b"with_size"]) -> None: ...
 
 Global___GetThreadRequest: typing_extensions.TypeAlias = GetThreadRequest
 
@@ -170,20 +271,26 @@ class GetThreadResponse(google.protobuf.message.Message):
 
     THREAD_FIELD_NUMBER: builtins.int
     HEADS_FIELD_NUMBER: builtins.int
+    SIZE_FIELD_NUMBER: builtins.int
     @property
     def thread(self) -> Global___Thread: ...
     @property
     def heads(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___NamespaceHead]:
         """heads has an entry for each namespace that holds a checkpoint, by name."""
 
+    @property
+    def size(self) -> Global___ThreadSize:
+        """size is there when it was asked for."""
+
     def __init__(
         self,
         *,
         thread: Global___Thread | None = ...,
         heads: collections.abc.Iterable[Global___NamespaceHead] | None = ...,
+        size: Global___ThreadSize | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["thread", b"thread"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["heads", b"heads", "thread", b"thread"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["size", b"size", "thread", b"thread"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["heads", b"heads", "size", b"size", "thread", b"thread"]) -> None: ...
 
 Global___GetThreadResponse: typing_extensions.TypeAlias = GetThreadResponse
 
@@ -191,10 +298,32 @@ Global___GetThreadResponse: typing_extensions.TypeAlias = GetThreadResponse
 class ListThreadsRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    @typing.final
+    class LabelsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     THREAD_ID_PREFIX_FIELD_NUMBER: builtins.int
     ORDER_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
+    OWNER_FIELD_NUMBER: builtins.int
+    STATUS_FIELD_NUMBER: builtins.int
+    UPDATED_FROM_FIELD_NUMBER: builtins.int
+    UPDATED_BEFORE_FIELD_NUMBER: builtins.int
+    MIN_SEQUENCE_FIELD_NUMBER: builtins.int
     page_size: builtins.int
     """page_size is the greatest number of threads to return, 0 to 1000. 0: 100."""
     page_token: builtins.str
@@ -202,6 +331,29 @@ class ListThreadsRequest(google.protobuf.message.Message):
     thread_id_prefix: builtins.str
     """thread_id_prefix, when not empty, keeps only threads whose id begins with it. At most 255 bytes."""
     order: Global___ThreadOrder.ValueType
+    owner: builtins.str
+    """owner is the thread's. Empty: any."""
+    status: Global___ThreadStatus.ValueType
+    """status is the thread's at the moment of the call."""
+    min_sequence: builtins.int
+    """min_sequence is the least sequence."""
+    @property
+    def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """What follows keeps only threads for which all that is given holds. With THREAD_ORDER_THREAD_ID, a label, or a status but idle,
+        costs as many looks as there are threads with the label, or were ever interrupted or failed; all else a look at each thread
+        that is passed over. A page may come later for it, and is full unless it is the last.
+
+        labels must all be the thread's. At most 64.
+        """
+
+    @property
+    def updated_from(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """updated_from is the earliest updated_at."""
+
+    @property
+    def updated_before(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """updated_before is later than updated_at."""
+
     def __init__(
         self,
         *,
@@ -209,8 +361,15 @@ class ListThreadsRequest(google.protobuf.message.Message):
         page_token: builtins.str = ...,
         thread_id_prefix: builtins.str = ...,
         order: Global___ThreadOrder.ValueType = ...,
+        labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        owner: builtins.str = ...,
+        status: Global___ThreadStatus.ValueType = ...,
+        updated_from: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        updated_before: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        min_sequence: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["order", b"order", "page_size", b"page_size", "page_token", b"page_token", "thread_id_prefix", b"thread_id_prefix"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["updated_before", b"updated_before", "updated_from", b"updated_from"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["labels", b"labels", "min_sequence", b"min_sequence", "order", b"order", "owner", b"owner", "page_size", b"page_size", "page_token", b"page_token", "status", b"status", "thread_id_prefix", b"thread_id_prefix", "updated_before", b"updated_before", "updated_from", b"updated_from"]) -> None: ...
 
 Global___ListThreadsRequest: typing_extensions.TypeAlias = ListThreadsRequest
 
@@ -233,6 +392,77 @@ class ListThreadsResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["next_page_token", b"next_page_token", "threads", b"threads"]) -> None: ...
 
 Global___ListThreadsResponse: typing_extensions.TypeAlias = ListThreadsResponse
+
+@typing.final
+class UpdateThreadRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class SetLabelsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    THREAD_ID_FIELD_NUMBER: builtins.int
+    SET_LABELS_FIELD_NUMBER: builtins.int
+    REMOVE_LABELS_FIELD_NUMBER: builtins.int
+    OWNER_FIELD_NUMBER: builtins.int
+    thread_id: builtins.str
+    """thread_id is the thread. 1 to 255 bytes."""
+    owner: builtins.str
+    """owner is whose it is from now on; empty: nobody's. At most 255 bytes. Absent: as it was."""
+    @property
+    def set_labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """set_labels are labels to add, or to change. Keys have 1 to 63 bytes, values at most 255."""
+
+    @property
+    def remove_labels(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """remove_labels are the keys of labels to remove. One that is not there is removed already, and one that set_labels has too is
+        set. At most 1000.
+        """
+
+    def __init__(
+        self,
+        *,
+        thread_id: builtins.str = ...,
+        set_labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        remove_labels: collections.abc.Iterable[builtins.str] | None = ...,
+        owner: builtins.str | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_owner", b"_owner", "owner", b"owner"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_owner", b"_owner", "owner", b"owner", "remove_labels", b"remove_labels", "set_labels", b"set_labels", "thread_id", b"thread_id"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_owner", b"_owner"]) -> typing.Literal["owner"] | None: ...
+
+Global___UpdateThreadRequest: typing_extensions.TypeAlias = UpdateThreadRequest
+
+@typing.final
+class UpdateThreadResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    THREAD_FIELD_NUMBER: builtins.int
+    @property
+    def thread(self) -> Global___Thread:
+        """thread is as it is now."""
+
+    def __init__(
+        self,
+        *,
+        thread: Global___Thread | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["thread", b"thread"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["thread", b"thread"]) -> None: ...
+
+Global___UpdateThreadResponse: typing_extensions.TypeAlias = UpdateThreadResponse
 
 @typing.final
 class DeleteThreadRequest(google.protobuf.message.Message):

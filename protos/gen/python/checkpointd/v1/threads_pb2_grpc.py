@@ -44,6 +44,11 @@ class ThreadsStub(object):
                 request_serializer=checkpointd_dot_v1_dot_threads__pb2.ListThreadsRequest.SerializeToString,
                 response_deserializer=checkpointd_dot_v1_dot_threads__pb2.ListThreadsResponse.FromString,
                 _registered_method=True)
+        self.UpdateThread = channel.unary_unary(
+                '/checkpointd.v1.Threads/UpdateThread',
+                request_serializer=checkpointd_dot_v1_dot_threads__pb2.UpdateThreadRequest.SerializeToString,
+                response_deserializer=checkpointd_dot_v1_dot_threads__pb2.UpdateThreadResponse.FromString,
+                _registered_method=True)
         self.DeleteThread = channel.unary_unary(
                 '/checkpointd.v1.Threads/DeleteThread',
                 request_serializer=checkpointd_dot_v1_dot_threads__pb2.DeleteThreadRequest.SerializeToString,
@@ -86,6 +91,19 @@ class ThreadsServicer(object):
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is out of its range, or page_token is not one that this
         server gave for the same order and prefix.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateThread(self, request, context):
+        """UpdateThread changes what people say of a thread: its labels and its owner. It is no commit: the sequence and updated_at stay.
+        What is sent twice has the effect of one.
+
+        Errors:
+        * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is too long, or not well formed, or the thread would have more than 64
+        labels.
+        * `NOT_FOUND`, reason `THREAD_NOT_FOUND`: nothing was ever stored under this id, or it was deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,6 +172,11 @@ def add_ThreadsServicer_to_server(servicer, server):
                     servicer.ListThreads,
                     request_deserializer=checkpointd_dot_v1_dot_threads__pb2.ListThreadsRequest.FromString,
                     response_serializer=checkpointd_dot_v1_dot_threads__pb2.ListThreadsResponse.SerializeToString,
+            ),
+            'UpdateThread': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateThread,
+                    request_deserializer=checkpointd_dot_v1_dot_threads__pb2.UpdateThreadRequest.FromString,
+                    response_serializer=checkpointd_dot_v1_dot_threads__pb2.UpdateThreadResponse.SerializeToString,
             ),
             'DeleteThread': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteThread,
@@ -230,6 +253,33 @@ class Threads(object):
             '/checkpointd.v1.Threads/ListThreads',
             checkpointd_dot_v1_dot_threads__pb2.ListThreadsRequest.SerializeToString,
             checkpointd_dot_v1_dot_threads__pb2.ListThreadsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateThread(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/checkpointd.v1.Threads/UpdateThread',
+            checkpointd_dot_v1_dot_threads__pb2.UpdateThreadRequest.SerializeToString,
+            checkpointd_dot_v1_dot_threads__pb2.UpdateThreadResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -60,6 +60,22 @@ _ThreadsListThreadsType = typing_extensions.TypeVar(
     ],
 )
 
+_ThreadsUpdateThreadType = typing_extensions.TypeVar(
+    '_ThreadsUpdateThreadType',
+    grpc.UnaryUnaryMultiCallable[
+        checkpointd.v1.threads_pb2.UpdateThreadRequest,
+        checkpointd.v1.threads_pb2.UpdateThreadResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        checkpointd.v1.threads_pb2.UpdateThreadRequest,
+        checkpointd.v1.threads_pb2.UpdateThreadResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        checkpointd.v1.threads_pb2.UpdateThreadRequest,
+        checkpointd.v1.threads_pb2.UpdateThreadResponse,
+    ],
+)
+
 _ThreadsDeleteThreadType = typing_extensions.TypeVar(
     '_ThreadsDeleteThreadType',
     grpc.UnaryUnaryMultiCallable[
@@ -124,7 +140,7 @@ _ThreadsDeleteRunsType = typing_extensions.TypeVar(
     ],
 )
 
-class ThreadsStub(typing.Generic[_ThreadsGetThreadType, _ThreadsListThreadsType, _ThreadsDeleteThreadType, _ThreadsCopyThreadType, _ThreadsPruneThreadsType, _ThreadsDeleteRunsType]):
+class ThreadsStub(typing.Generic[_ThreadsGetThreadType, _ThreadsListThreadsType, _ThreadsUpdateThreadType, _ThreadsDeleteThreadType, _ThreadsCopyThreadType, _ThreadsPruneThreadsType, _ThreadsDeleteRunsType]):
     @typing.overload
     def __init__(self: ThreadsStub[
         grpc.UnaryUnaryMultiCallable[
@@ -134,6 +150,10 @@ class ThreadsStub(typing.Generic[_ThreadsGetThreadType, _ThreadsListThreadsType,
         grpc.UnaryUnaryMultiCallable[
             checkpointd.v1.threads_pb2.ListThreadsRequest,
             checkpointd.v1.threads_pb2.ListThreadsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            checkpointd.v1.threads_pb2.UpdateThreadRequest,
+            checkpointd.v1.threads_pb2.UpdateThreadResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             checkpointd.v1.threads_pb2.DeleteThreadRequest,
@@ -162,6 +182,10 @@ class ThreadsStub(typing.Generic[_ThreadsGetThreadType, _ThreadsListThreadsType,
         grpc.aio.UnaryUnaryMultiCallable[
             checkpointd.v1.threads_pb2.ListThreadsRequest,
             checkpointd.v1.threads_pb2.ListThreadsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            checkpointd.v1.threads_pb2.UpdateThreadRequest,
+            checkpointd.v1.threads_pb2.UpdateThreadResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             checkpointd.v1.threads_pb2.DeleteThreadRequest,
@@ -195,6 +219,16 @@ class ThreadsStub(typing.Generic[_ThreadsGetThreadType, _ThreadsListThreadsType,
     Errors:
     * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is out of its range, or page_token is not one that this
       server gave for the same order and prefix.
+    """
+
+    UpdateThread: _ThreadsUpdateThreadType
+    """UpdateThread changes what people say of a thread: its labels and its owner. It is no commit: the sequence and updated_at stay.
+    What is sent twice has the effect of one.
+
+    Errors:
+    * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is too long, or not well formed, or the thread would have more than 64
+      labels.
+    * `NOT_FOUND`, reason `THREAD_NOT_FOUND`: nothing was ever stored under this id, or it was deleted.
     """
 
     DeleteThread: _ThreadsDeleteThreadType
@@ -246,6 +280,10 @@ ThreadsAsyncStub: typing_extensions.TypeAlias = ThreadsStub[
         checkpointd.v1.threads_pb2.ListThreadsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
+        checkpointd.v1.threads_pb2.UpdateThreadRequest,
+        checkpointd.v1.threads_pb2.UpdateThreadResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
         checkpointd.v1.threads_pb2.DeleteThreadRequest,
         checkpointd.v1.threads_pb2.DeleteThreadResponse,
     ],
@@ -288,6 +326,21 @@ class ThreadsServicer(metaclass=abc.ABCMeta):
         Errors:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is out of its range, or page_token is not one that this
           server gave for the same order and prefix.
+        """
+
+    @abc.abstractmethod
+    def UpdateThread(
+        self,
+        request: checkpointd.v1.threads_pb2.UpdateThreadRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[checkpointd.v1.threads_pb2.UpdateThreadResponse, collections.abc.Awaitable[checkpointd.v1.threads_pb2.UpdateThreadResponse]]:
+        """UpdateThread changes what people say of a thread: its labels and its owner. It is no commit: the sequence and updated_at stay.
+        What is sent twice has the effect of one.
+
+        Errors:
+        * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is too long, or not well formed, or the thread would have more than 64
+          labels.
+        * `NOT_FOUND`, reason `THREAD_NOT_FOUND`: nothing was ever stored under this id, or it was deleted.
         """
 
     @abc.abstractmethod

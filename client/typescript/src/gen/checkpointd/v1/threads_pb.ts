@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file checkpointd/v1/threads.proto.
  */
 export const file_checkpointd_v1_threads: GenFile = /*@__PURE__*/
-  fileDesc("ChxjaGVja3BvaW50ZC92MS90aHJlYWRzLnByb3RvEg5jaGVja3BvaW50ZC52MSKNAQoGVGhyZWFkEhEKCXRocmVhZF9pZBgBIAEoCRIuCgpjcmVhdGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghzZXF1ZW5jZRgEIAEoBCJpCg1OYW1lc3BhY2VIZWFkEhUKDWNoZWNrcG9pbnRfbnMYASABKAkSFQoNY2hlY2twb2ludF9pZBgCIAEoCRIQCghzZXF1ZW5jZRgDIAEoBBIYChBjaGVja3BvaW50X2NvdW50GAQgASgEIiUKEEdldFRocmVhZFJlcXVlc3QSEQoJdGhyZWFkX2lkGAEgASgJImkKEUdldFRocmVhZFJlc3BvbnNlEiYKBnRocmVhZBgBIAEoCzIWLmNoZWNrcG9pbnRkLnYxLlRocmVhZBIsCgVoZWFkcxgCIAMoCzIdLmNoZWNrcG9pbnRkLnYxLk5hbWVzcGFjZUhlYWQigQEKEkxpc3RUaHJlYWRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIYChB0aHJlYWRfaWRfcHJlZml4GAMgASgJEioKBW9yZGVyGAQgASgOMhsuY2hlY2twb2ludGQudjEuVGhyZWFkT3JkZXIiVwoTTGlzdFRocmVhZHNSZXNwb25zZRInCgd0aHJlYWRzGAEgAygLMhYuY2hlY2twb2ludGQudjEuVGhyZWFkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI8ChNEZWxldGVUaHJlYWRSZXF1ZXN0EhEKCXRocmVhZF9pZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJIhYKFERlbGV0ZVRocmVhZFJlc3BvbnNlIlsKEUNvcHlUaHJlYWRSZXF1ZXN0EhgKEHNvdXJjZV90aHJlYWRfaWQYASABKAkSGAoQdGFyZ2V0X3RocmVhZF9pZBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIhQKEkNvcHlUaHJlYWRSZXNwb25zZSJuChNQcnVuZVRocmVhZHNSZXF1ZXN0EhIKCnRocmVhZF9pZHMYASADKAkSLwoIc3RyYXRlZ3kYAiABKA4yHS5jaGVja3BvaW50ZC52MS5QcnVuZVN0cmF0ZWd5EhIKCnJlcXVlc3RfaWQYAyABKAkiMwoUUHJ1bmVUaHJlYWRzUmVzcG9uc2USGwoTcmVtb3ZlZF9jaGVja3BvaW50cxgBIAEoBCI4ChFEZWxldGVSdW5zUmVxdWVzdBIPCgdydW5faWRzGAEgAygJEhIKCnJlcXVlc3RfaWQYAiABKAkiMQoSRGVsZXRlUnVuc1Jlc3BvbnNlEhsKE3JlbW92ZWRfY2hlY2twb2ludHMYASABKAQqYQoLVGhyZWFkT3JkZXISHAoYVEhSRUFEX09SREVSX1VOU1BFQ0lGSUVEEAASGgoWVEhSRUFEX09SREVSX1RIUkVBRF9JRBABEhgKFFRIUkVBRF9PUkRFUl9VUERBVEVEEAIqagoNUHJ1bmVTdHJhdGVneRIeChpQUlVORV9TVFJBVEVHWV9VTlNQRUNJRklFRBAAEh4KGlBSVU5FX1NUUkFURUdZX0tFRVBfTEFURVNUEAESGQoVUFJVTkVfU1RSQVRFR1lfREVMRVRFEAIyzwQKB1RocmVhZHMSWgoJR2V0VGhyZWFkEiAuY2hlY2twb2ludGQudjEuR2V0VGhyZWFkUmVxdWVzdBohLmNoZWNrcG9pbnRkLnYxLkdldFRocmVhZFJlc3BvbnNlIgii1BgECAEQARJgCgtMaXN0VGhyZWFkcxIiLmNoZWNrcG9pbnRkLnYxLkxpc3RUaHJlYWRzUmVxdWVzdBojLmNoZWNrcG9pbnRkLnYxLkxpc3RUaHJlYWRzUmVzcG9uc2UiCKLUGAQIARABEmMKDERlbGV0ZVRocmVhZBIjLmNoZWNrcG9pbnRkLnYxLkRlbGV0ZVRocmVhZFJlcXVlc3QaJC5jaGVja3BvaW50ZC52MS5EZWxldGVUaHJlYWRSZXNwb25zZSIIotQYBAgCEAESXQoKQ29weVRocmVhZBIhLmNoZWNrcG9pbnRkLnYxLkNvcHlUaHJlYWRSZXF1ZXN0GiIuY2hlY2twb2ludGQudjEuQ29weVRocmVhZFJlc3BvbnNlIgii1BgECAIQARJjCgxQcnVuZVRocmVhZHMSIy5jaGVja3BvaW50ZC52MS5QcnVuZVRocmVhZHNSZXF1ZXN0GiQuY2hlY2twb2ludGQudjEuUHJ1bmVUaHJlYWRzUmVzcG9uc2UiCKLUGAQIAhABEl0KCkRlbGV0ZVJ1bnMSIS5jaGVja3BvaW50ZC52MS5EZWxldGVSdW5zUmVxdWVzdBoiLmNoZWNrcG9pbnRkLnYxLkRlbGV0ZVJ1bnNSZXNwb25zZSIIotQYBAgCEANCNAoSZGV2LmNoZWNrcG9pbnRkLnYxUAFaHGNoZWNrcG9pbnRkL3YxO2NoZWNrcG9pbnRkdjFiBnByb3RvMw", [file_checkpointd_v1_access, file_google_protobuf_timestamp]);
+  fileDesc("ChxjaGVja3BvaW50ZC92MS90aHJlYWRzLnByb3RvEg5jaGVja3BvaW50ZC52MSKtAgoGVGhyZWFkEhEKCXRocmVhZF9pZBgBIAEoCRIuCgpjcmVhdGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghzZXF1ZW5jZRgEIAEoBBIyCgZsYWJlbHMYBSADKAsyIi5jaGVja3BvaW50ZC52MS5UaHJlYWQuTGFiZWxzRW50cnkSDQoFb3duZXIYBiABKAkSLAoGc3RhdHVzGAcgASgOMhwuY2hlY2twb2ludGQudjEuVGhyZWFkU3RhdHVzGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiUAoKVGhyZWFkU2l6ZRITCgtjaGVja3BvaW50cxgBIAEoBBIOCgZ3cml0ZXMYAiABKAQSDgoGdmFsdWVzGAMgASgEEg0KBWJ5dGVzGAQgASgEImkKDU5hbWVzcGFjZUhlYWQSFQoNY2hlY2twb2ludF9ucxgBIAEoCRIVCg1jaGVja3BvaW50X2lkGAIgASgJEhAKCHNlcXVlbmNlGAMgASgEEhgKEGNoZWNrcG9pbnRfY291bnQYBCABKAQiOAoQR2V0VGhyZWFkUmVxdWVzdBIRCgl0aHJlYWRfaWQYASABKAkSEQoJd2l0aF9zaXplGAIgASgIIpMBChFHZXRUaHJlYWRSZXNwb25zZRImCgZ0aHJlYWQYASABKAsyFi5jaGVja3BvaW50ZC52MS5UaHJlYWQSLAoFaGVhZHMYAiADKAsyHS5jaGVja3BvaW50ZC52MS5OYW1lc3BhY2VIZWFkEigKBHNpemUYAyABKAsyGi5jaGVja3BvaW50ZC52MS5UaHJlYWRTaXplIqkDChJMaXN0VGhyZWFkc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSGAoQdGhyZWFkX2lkX3ByZWZpeBgDIAEoCRIqCgVvcmRlchgEIAEoDjIbLmNoZWNrcG9pbnRkLnYxLlRocmVhZE9yZGVyEj4KBmxhYmVscxgFIAMoCzIuLmNoZWNrcG9pbnRkLnYxLkxpc3RUaHJlYWRzUmVxdWVzdC5MYWJlbHNFbnRyeRINCgVvd25lchgGIAEoCRIsCgZzdGF0dXMYByABKA4yHC5jaGVja3BvaW50ZC52MS5UaHJlYWRTdGF0dXMSMAoMdXBkYXRlZF9mcm9tGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg51cGRhdGVkX2JlZm9yZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMbWluX3NlcXVlbmNlGAogASgEGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiVwoTTGlzdFRocmVhZHNSZXNwb25zZRInCgd0aHJlYWRzGAEgAygLMhYuY2hlY2twb2ludGQudjEuVGhyZWFkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLXAQoTVXBkYXRlVGhyZWFkUmVxdWVzdBIRCgl0aHJlYWRfaWQYASABKAkSRgoKc2V0X2xhYmVscxgCIAMoCzIyLmNoZWNrcG9pbnRkLnYxLlVwZGF0ZVRocmVhZFJlcXVlc3QuU2V0TGFiZWxzRW50cnkSFQoNcmVtb3ZlX2xhYmVscxgDIAMoCRISCgVvd25lchgEIAEoCUgAiAEBGjAKDlNldExhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCAoGX293bmVyIj4KFFVwZGF0ZVRocmVhZFJlc3BvbnNlEiYKBnRocmVhZBgBIAEoCzIWLmNoZWNrcG9pbnRkLnYxLlRocmVhZCI8ChNEZWxldGVUaHJlYWRSZXF1ZXN0EhEKCXRocmVhZF9pZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJIhYKFERlbGV0ZVRocmVhZFJlc3BvbnNlIlsKEUNvcHlUaHJlYWRSZXF1ZXN0EhgKEHNvdXJjZV90aHJlYWRfaWQYASABKAkSGAoQdGFyZ2V0X3RocmVhZF9pZBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIhQKEkNvcHlUaHJlYWRSZXNwb25zZSJuChNQcnVuZVRocmVhZHNSZXF1ZXN0EhIKCnRocmVhZF9pZHMYASADKAkSLwoIc3RyYXRlZ3kYAiABKA4yHS5jaGVja3BvaW50ZC52MS5QcnVuZVN0cmF0ZWd5EhIKCnJlcXVlc3RfaWQYAyABKAkiMwoUUHJ1bmVUaHJlYWRzUmVzcG9uc2USGwoTcmVtb3ZlZF9jaGVja3BvaW50cxgBIAEoBCI4ChFEZWxldGVSdW5zUmVxdWVzdBIPCgdydW5faWRzGAEgAygJEhIKCnJlcXVlc3RfaWQYAiABKAkiMQoSRGVsZXRlUnVuc1Jlc3BvbnNlEhsKE3JlbW92ZWRfY2hlY2twb2ludHMYASABKAQqlgEKDFRocmVhZFN0YXR1cxIdChlUSFJFQURfU1RBVFVTX1VOU1BFQ0lGSUVEEAASFgoSVEhSRUFEX1NUQVRVU19JRExFEAESFgoSVEhSRUFEX1NUQVRVU19CVVNZEAISHQoZVEhSRUFEX1NUQVRVU19JTlRFUlJVUFRFRBADEhgKFFRIUkVBRF9TVEFUVVNfRkFJTEVEEAQqYQoLVGhyZWFkT3JkZXISHAoYVEhSRUFEX09SREVSX1VOU1BFQ0lGSUVEEAASGgoWVEhSRUFEX09SREVSX1RIUkVBRF9JRBABEhgKFFRIUkVBRF9PUkRFUl9VUERBVEVEEAIqagoNUHJ1bmVTdHJhdGVneRIeChpQUlVORV9TVFJBVEVHWV9VTlNQRUNJRklFRBAAEh4KGlBSVU5FX1NUUkFURUdZX0tFRVBfTEFURVNUEAESGQoVUFJVTkVfU1RSQVRFR1lfREVMRVRFEAIytAUKB1RocmVhZHMSWgoJR2V0VGhyZWFkEiAuY2hlY2twb2ludGQudjEuR2V0VGhyZWFkUmVxdWVzdBohLmNoZWNrcG9pbnRkLnYxLkdldFRocmVhZFJlc3BvbnNlIgii1BgECAEQARJgCgtMaXN0VGhyZWFkcxIiLmNoZWNrcG9pbnRkLnYxLkxpc3RUaHJlYWRzUmVxdWVzdBojLmNoZWNrcG9pbnRkLnYxLkxpc3RUaHJlYWRzUmVzcG9uc2UiCKLUGAQIARABEmMKDFVwZGF0ZVRocmVhZBIjLmNoZWNrcG9pbnRkLnYxLlVwZGF0ZVRocmVhZFJlcXVlc3QaJC5jaGVja3BvaW50ZC52MS5VcGRhdGVUaHJlYWRSZXNwb25zZSIIotQYBAgCEAESYwoMRGVsZXRlVGhyZWFkEiMuY2hlY2twb2ludGQudjEuRGVsZXRlVGhyZWFkUmVxdWVzdBokLmNoZWNrcG9pbnRkLnYxLkRlbGV0ZVRocmVhZFJlc3BvbnNlIgii1BgECAIQARJdCgpDb3B5VGhyZWFkEiEuY2hlY2twb2ludGQudjEuQ29weVRocmVhZFJlcXVlc3QaIi5jaGVja3BvaW50ZC52MS5Db3B5VGhyZWFkUmVzcG9uc2UiCKLUGAQIAhABEmMKDFBydW5lVGhyZWFkcxIjLmNoZWNrcG9pbnRkLnYxLlBydW5lVGhyZWFkc1JlcXVlc3QaJC5jaGVja3BvaW50ZC52MS5QcnVuZVRocmVhZHNSZXNwb25zZSIIotQYBAgCEAESXQoKRGVsZXRlUnVucxIhLmNoZWNrcG9pbnRkLnYxLkRlbGV0ZVJ1bnNSZXF1ZXN0GiIuY2hlY2twb2ludGQudjEuRGVsZXRlUnVuc1Jlc3BvbnNlIgii1BgECAIQA0I0ChJkZXYuY2hlY2twb2ludGQudjFQAVocY2hlY2twb2ludGQvdjE7Y2hlY2twb2ludGR2MWIGcHJvdG8z", [file_checkpointd_v1_access, file_google_protobuf_timestamp]);
 
 /**
  * Thread is one conversation or run of a graph.
@@ -50,6 +50,27 @@ export type Thread = Message<"checkpointd.v1.Thread"> & {
    * @generated from field: uint64 sequence = 4;
    */
   sequence: bigint;
+
+  /**
+   * labels are what UpdateThread has said of it.
+   *
+   * @generated from field: map<string, string> labels = 5;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * owner is whose it is, as UpdateThread has said. Empty: nobody's in particular.
+   *
+   * @generated from field: string owner = 6;
+   */
+  owner: string;
+
+  /**
+   * status is what it does or waits for, at the moment of the call.
+   *
+   * @generated from field: checkpointd.v1.ThreadStatus status = 7;
+   */
+  status: ThreadStatus;
 };
 
 /**
@@ -58,6 +79,46 @@ export type Thread = Message<"checkpointd.v1.Thread"> & {
  */
 export const ThreadSchema: GenMessage<Thread> = /*@__PURE__*/
   messageDesc(file_checkpointd_v1_threads, 0);
+
+/**
+ * ThreadSize is what a thread takes.
+ *
+ * @generated from message checkpointd.v1.ThreadSize
+ */
+export type ThreadSize = Message<"checkpointd.v1.ThreadSize"> & {
+  /**
+   * checkpoints is how many there are in all namespaces, hidden ones too.
+   *
+   * @generated from field: uint64 checkpoints = 1;
+   */
+  checkpoints: bigint;
+
+  /**
+   * @generated from field: uint64 writes = 2;
+   */
+  writes: bigint;
+
+  /**
+   * values are those of channels, each version once.
+   *
+   * @generated from field: uint64 values = 3;
+   */
+  values: bigint;
+
+  /**
+   * bytes is what the rows of all of these take in the database, as they are compressed there, without indexes.
+   *
+   * @generated from field: uint64 bytes = 4;
+   */
+  bytes: bigint;
+};
+
+/**
+ * Describes the message checkpointd.v1.ThreadSize.
+ * Use `create(ThreadSizeSchema)` to create a new message.
+ */
+export const ThreadSizeSchema: GenMessage<ThreadSize> = /*@__PURE__*/
+  messageDesc(file_checkpointd_v1_threads, 1);
 
 /**
  * NamespaceHead is the state of one namespace of a thread.
@@ -97,7 +158,7 @@ export type NamespaceHead = Message<"checkpointd.v1.NamespaceHead"> & {
  * Use `create(NamespaceHeadSchema)` to create a new message.
  */
 export const NamespaceHeadSchema: GenMessage<NamespaceHead> = /*@__PURE__*/
-  messageDesc(file_checkpointd_v1_threads, 1);
+  messageDesc(file_checkpointd_v1_threads, 2);
 
 /**
  * @generated from message checkpointd.v1.GetThreadRequest
@@ -109,6 +170,13 @@ export type GetThreadRequest = Message<"checkpointd.v1.GetThreadRequest"> & {
    * @generated from field: string thread_id = 1;
    */
   threadId: string;
+
+  /**
+   * with_size asks for its size, which costs a look at all that it has.
+   *
+   * @generated from field: bool with_size = 2;
+   */
+  withSize: boolean;
 };
 
 /**
@@ -116,7 +184,7 @@ export type GetThreadRequest = Message<"checkpointd.v1.GetThreadRequest"> & {
  * Use `create(GetThreadRequestSchema)` to create a new message.
  */
 export const GetThreadRequestSchema: GenMessage<GetThreadRequest> = /*@__PURE__*/
-  messageDesc(file_checkpointd_v1_threads, 2);
+  messageDesc(file_checkpointd_v1_threads, 3);
 
 /**
  * @generated from message checkpointd.v1.GetThreadResponse
@@ -133,6 +201,13 @@ export type GetThreadResponse = Message<"checkpointd.v1.GetThreadResponse"> & {
    * @generated from field: repeated checkpointd.v1.NamespaceHead heads = 2;
    */
   heads: NamespaceHead[];
+
+  /**
+   * size is there when it was asked for.
+   *
+   * @generated from field: checkpointd.v1.ThreadSize size = 3;
+   */
+  size?: ThreadSize | undefined;
 };
 
 /**
@@ -140,7 +215,7 @@ export type GetThreadResponse = Message<"checkpointd.v1.GetThreadResponse"> & {
  * Use `create(GetThreadResponseSchema)` to create a new message.
  */
 export const GetThreadResponseSchema: GenMessage<GetThreadResponse> = /*@__PURE__*/
-  messageDesc(file_checkpointd_v1_threads, 3);
+  messageDesc(file_checkpointd_v1_threads, 4);
 
 /**
  * @generated from message checkpointd.v1.ListThreadsRequest
@@ -171,6 +246,48 @@ export type ListThreadsRequest = Message<"checkpointd.v1.ListThreadsRequest"> & 
    * @generated from field: checkpointd.v1.ThreadOrder order = 4;
    */
   order: ThreadOrder;
+
+  /**
+   * labels must all be the thread's. At most 64.
+   *
+   * @generated from field: map<string, string> labels = 5;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * owner is the thread's. Empty: any.
+   *
+   * @generated from field: string owner = 6;
+   */
+  owner: string;
+
+  /**
+   * status is the thread's at the moment of the call.
+   *
+   * @generated from field: checkpointd.v1.ThreadStatus status = 7;
+   */
+  status: ThreadStatus;
+
+  /**
+   * updated_from is the earliest updated_at.
+   *
+   * @generated from field: google.protobuf.Timestamp updated_from = 8;
+   */
+  updatedFrom?: Timestamp | undefined;
+
+  /**
+   * updated_before is later than updated_at.
+   *
+   * @generated from field: google.protobuf.Timestamp updated_before = 9;
+   */
+  updatedBefore?: Timestamp | undefined;
+
+  /**
+   * min_sequence is the least sequence.
+   *
+   * @generated from field: uint64 min_sequence = 10;
+   */
+  minSequence: bigint;
 };
 
 /**
@@ -178,7 +295,7 @@ export type ListThreadsRequest = Message<"checkpointd.v1.ListThreadsRequest"> & 
  * Use `create(ListThreadsRequestSchema)` to create a new message.
  */
 export const ListThreadsRequestSchema: GenMessage<ListThreadsRequest> = /*@__PURE__*/
-  messageDesc(file_checkpointd_v1_threads, 4);
+  messageDesc(file_checkpointd_v1_threads, 5);
 
 /**
  * @generated from message checkpointd.v1.ListThreadsResponse
@@ -202,7 +319,67 @@ export type ListThreadsResponse = Message<"checkpointd.v1.ListThreadsResponse"> 
  * Use `create(ListThreadsResponseSchema)` to create a new message.
  */
 export const ListThreadsResponseSchema: GenMessage<ListThreadsResponse> = /*@__PURE__*/
-  messageDesc(file_checkpointd_v1_threads, 5);
+  messageDesc(file_checkpointd_v1_threads, 6);
+
+/**
+ * @generated from message checkpointd.v1.UpdateThreadRequest
+ */
+export type UpdateThreadRequest = Message<"checkpointd.v1.UpdateThreadRequest"> & {
+  /**
+   * thread_id is the thread. 1 to 255 bytes.
+   *
+   * @generated from field: string thread_id = 1;
+   */
+  threadId: string;
+
+  /**
+   * set_labels are labels to add, or to change. Keys have 1 to 63 bytes, values at most 255.
+   *
+   * @generated from field: map<string, string> set_labels = 2;
+   */
+  setLabels: { [key: string]: string };
+
+  /**
+   * remove_labels are the keys of labels to remove. One that is not there is removed already, and one that set_labels has too is
+   * set. At most 1000.
+   *
+   * @generated from field: repeated string remove_labels = 3;
+   */
+  removeLabels: string[];
+
+  /**
+   * owner is whose it is from now on; empty: nobody's. At most 255 bytes. Absent: as it was.
+   *
+   * @generated from field: optional string owner = 4;
+   */
+  owner?: string | undefined;
+};
+
+/**
+ * Describes the message checkpointd.v1.UpdateThreadRequest.
+ * Use `create(UpdateThreadRequestSchema)` to create a new message.
+ */
+export const UpdateThreadRequestSchema: GenMessage<UpdateThreadRequest> = /*@__PURE__*/
+  messageDesc(file_checkpointd_v1_threads, 7);
+
+/**
+ * @generated from message checkpointd.v1.UpdateThreadResponse
+ */
+export type UpdateThreadResponse = Message<"checkpointd.v1.UpdateThreadResponse"> & {
+  /**
+   * thread is as it is now.
+   *
+   * @generated from field: checkpointd.v1.Thread thread = 1;
+   */
+  thread?: Thread | undefined;
+};
+
+/**
+ * Describes the message checkpointd.v1.UpdateThreadResponse.
+ * Use `create(UpdateThreadResponseSchema)` to create a new message.
+ */
+export const UpdateThreadResponseSchema: GenMessage<UpdateThreadResponse> = /*@__PURE__*/
+  messageDesc(file_checkpointd_v1_threads, 8);
 
 /**
  * @generated from message checkpointd.v1.DeleteThreadRequest
@@ -229,7 +406,7 @@ export type DeleteThreadRequest = Message<"checkpointd.v1.DeleteThreadRequest"> 
  * Use `create(DeleteThreadRequestSchema)` to create a new message.
  */
 export const DeleteThreadRequestSchema: GenMessage<DeleteThreadRequest> = /*@__PURE__*/
-  messageDesc(file_checkpointd_v1_threads, 6);
+  messageDesc(file_checkpointd_v1_threads, 9);
 
 /**
  * @generated from message checkpointd.v1.DeleteThreadResponse
@@ -242,7 +419,7 @@ export type DeleteThreadResponse = Message<"checkpointd.v1.DeleteThreadResponse"
  * Use `create(DeleteThreadResponseSchema)` to create a new message.
  */
 export const DeleteThreadResponseSchema: GenMessage<DeleteThreadResponse> = /*@__PURE__*/
-  messageDesc(file_checkpointd_v1_threads, 7);
+  messageDesc(file_checkpointd_v1_threads, 10);
 
 /**
  * @generated from message checkpointd.v1.CopyThreadRequest
@@ -276,7 +453,7 @@ export type CopyThreadRequest = Message<"checkpointd.v1.CopyThreadRequest"> & {
  * Use `create(CopyThreadRequestSchema)` to create a new message.
  */
 export const CopyThreadRequestSchema: GenMessage<CopyThreadRequest> = /*@__PURE__*/
-  messageDesc(file_checkpointd_v1_threads, 8);
+  messageDesc(file_checkpointd_v1_threads, 11);
 
 /**
  * @generated from message checkpointd.v1.CopyThreadResponse
@@ -289,7 +466,7 @@ export type CopyThreadResponse = Message<"checkpointd.v1.CopyThreadResponse"> & 
  * Use `create(CopyThreadResponseSchema)` to create a new message.
  */
 export const CopyThreadResponseSchema: GenMessage<CopyThreadResponse> = /*@__PURE__*/
-  messageDesc(file_checkpointd_v1_threads, 9);
+  messageDesc(file_checkpointd_v1_threads, 12);
 
 /**
  * @generated from message checkpointd.v1.PruneThreadsRequest
@@ -323,7 +500,7 @@ export type PruneThreadsRequest = Message<"checkpointd.v1.PruneThreadsRequest"> 
  * Use `create(PruneThreadsRequestSchema)` to create a new message.
  */
 export const PruneThreadsRequestSchema: GenMessage<PruneThreadsRequest> = /*@__PURE__*/
-  messageDesc(file_checkpointd_v1_threads, 10);
+  messageDesc(file_checkpointd_v1_threads, 13);
 
 /**
  * @generated from message checkpointd.v1.PruneThreadsResponse
@@ -342,7 +519,7 @@ export type PruneThreadsResponse = Message<"checkpointd.v1.PruneThreadsResponse"
  * Use `create(PruneThreadsResponseSchema)` to create a new message.
  */
 export const PruneThreadsResponseSchema: GenMessage<PruneThreadsResponse> = /*@__PURE__*/
-  messageDesc(file_checkpointd_v1_threads, 11);
+  messageDesc(file_checkpointd_v1_threads, 14);
 
 /**
  * @generated from message checkpointd.v1.DeleteRunsRequest
@@ -369,7 +546,7 @@ export type DeleteRunsRequest = Message<"checkpointd.v1.DeleteRunsRequest"> & {
  * Use `create(DeleteRunsRequestSchema)` to create a new message.
  */
 export const DeleteRunsRequestSchema: GenMessage<DeleteRunsRequest> = /*@__PURE__*/
-  messageDesc(file_checkpointd_v1_threads, 12);
+  messageDesc(file_checkpointd_v1_threads, 15);
 
 /**
  * @generated from message checkpointd.v1.DeleteRunsResponse
@@ -388,7 +565,57 @@ export type DeleteRunsResponse = Message<"checkpointd.v1.DeleteRunsResponse"> & 
  * Use `create(DeleteRunsResponseSchema)` to create a new message.
  */
 export const DeleteRunsResponseSchema: GenMessage<DeleteRunsResponse> = /*@__PURE__*/
-  messageDesc(file_checkpointd_v1_threads, 13);
+  messageDesc(file_checkpointd_v1_threads, 16);
+
+/**
+ * ThreadStatus is what a thread does or waits for, as far as its root namespace shows it. Where several hold, it is the first one of
+ * busy, failed, interrupted, idle.
+ *
+ * @generated from enum checkpointd.v1.ThreadStatus
+ */
+export enum ThreadStatus {
+  /**
+   * THREAD_STATUS_UNSPECIFIED: in a request, any.
+   *
+   * @generated from enum value: THREAD_STATUS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * THREAD_STATUS_IDLE: nothing of what follows: it has finished, it stopped before a node where it was told to, or somebody
+   * without a lease runs it.
+   *
+   * @generated from enum value: THREAD_STATUS_IDLE = 1;
+   */
+  IDLE = 1,
+
+  /**
+   * THREAD_STATUS_BUSY: somebody holds its lease.
+   *
+   * @generated from enum value: THREAD_STATUS_BUSY = 2;
+   */
+  BUSY = 2,
+
+  /**
+   * THREAD_STATUS_INTERRUPTED: a task that starts from the head has written `__interrupt__`, and waits for an answer.
+   *
+   * @generated from enum value: THREAD_STATUS_INTERRUPTED = 3;
+   */
+  INTERRUPTED = 3,
+
+  /**
+   * THREAD_STATUS_FAILED: a task that starts from the head has written `__error__`.
+   *
+   * @generated from enum value: THREAD_STATUS_FAILED = 4;
+   */
+  FAILED = 4,
+}
+
+/**
+ * Describes the enum checkpointd.v1.ThreadStatus.
+ */
+export const ThreadStatusSchema: GenEnum<ThreadStatus> = /*@__PURE__*/
+  enumDesc(file_checkpointd_v1_threads, 0);
 
 /**
  * ThreadOrder is the order of a list of threads.
@@ -423,7 +650,7 @@ export enum ThreadOrder {
  * Describes the enum checkpointd.v1.ThreadOrder.
  */
 export const ThreadOrderSchema: GenEnum<ThreadOrder> = /*@__PURE__*/
-  enumDesc(file_checkpointd_v1_threads, 0);
+  enumDesc(file_checkpointd_v1_threads, 1);
 
 /**
  * PruneStrategy is what a prune leaves.
@@ -461,7 +688,7 @@ export enum PruneStrategy {
  * Describes the enum checkpointd.v1.PruneStrategy.
  */
 export const PruneStrategySchema: GenEnum<PruneStrategy> = /*@__PURE__*/
-  enumDesc(file_checkpointd_v1_threads, 1);
+  enumDesc(file_checkpointd_v1_threads, 2);
 
 /**
  * @generated from service checkpointd.v1.Threads
@@ -494,6 +721,22 @@ export const Threads: GenService<{
     methodKind: "unary";
     input: typeof ListThreadsRequestSchema;
     output: typeof ListThreadsResponseSchema;
+  },
+  /**
+   * UpdateThread changes what people say of a thread: its labels and its owner. It is no commit: the sequence and updated_at stay.
+   * What is sent twice has the effect of one.
+   *
+   * Errors:
+   * * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a field is too long, or not well formed, or the thread would have more than 64
+   *   labels.
+   * * `NOT_FOUND`, reason `THREAD_NOT_FOUND`: nothing was ever stored under this id, or it was deleted.
+   *
+   * @generated from rpc checkpointd.v1.Threads.UpdateThread
+   */
+  updateThread: {
+    methodKind: "unary";
+    input: typeof UpdateThreadRequestSchema;
+    output: typeof UpdateThreadResponseSchema;
   },
   /**
    * DeleteThread deletes a thread with all its namespaces, checkpoints, values and writes, and ends its lease: whoever had
