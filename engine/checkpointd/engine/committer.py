@@ -55,6 +55,11 @@ class Committer:
     def __init__(self, database: Database) -> None:
         self._lanes = [_Lane(database) for _ in range(database.write_connections)]
 
+    @property
+    def queued(self) -> int:
+        """How many commits wait for their batch."""
+        return sum([lane.queued for lane in self._lanes])
+
     def commit(self, commit: Commit, read: Callable[[Stored], Answer]) -> asyncio.Future[Answer]:
         """Store a commit. The answer is what `read` makes of what its batch has stored, once that is durable. A
         checkpoint that has no sequence then was stored before and is hidden since.
@@ -103,6 +108,10 @@ class _Lane:
         self._busy = False
         self._task: asyncio.Task[None] | None = None
         self._closed: asyncio.Future[None] | None = None
+
+    @property
+    def queued(self) -> int:
+        return len(self._waiting)
 
     def put(self, commit: Commit, read: Callable[[Stored], Answer]) -> asyncio.Future[Answer]:
         if self._closed is not None and not self._busy:

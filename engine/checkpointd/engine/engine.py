@@ -39,6 +39,10 @@ class Engine:
         self.leases = Leases(self._database)
         self._sweep = asyncio.create_task(Sweep(self._database).run())
 
+    def queued(self) -> int:
+        """How many commits wait for the database."""
+        return self._committer.queued
+
     async def close(self) -> None:
         """Answer everything that was taken, then let the database go. No call may come after."""
         self._sweep.cancel()

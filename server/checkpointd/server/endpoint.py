@@ -10,6 +10,7 @@ from grpc_reflection.v1alpha import reflection
 
 from checkpointd.engine import Engine
 from checkpointd.server.address import SESSION_HINT, taken
+from checkpointd.server.admission import Admission
 from checkpointd.server.checkpoints import CheckpointsHandlers
 from checkpointd.server.config import Config
 from checkpointd.server.guard import Guard
@@ -68,9 +69,10 @@ class Endpoint:
     def __init__(self, config: Config, engine: Engine) -> None:
         self._config = config
         self._engine = engine
-        self._guard = Guard(config.max_message_size)
+        admission = Admission(config, engine.queued)
+        self._guard = Guard(config.max_message_size, admission)
         self._health = HealthService(("", *_SERVICES))
-        self._sockets = SessionSockets(engine, config.max_message_size)
+        self._sockets = SessionSockets(engine, config.max_message_size, admission)
         # Kept and left alone: they close their port and answer the calls under way by themselves, and grpcio does not
         # take it well when they are stopped once more.
         self._given_up: list[grpc.aio.Server] = []

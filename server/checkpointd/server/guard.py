@@ -7,12 +7,13 @@ answer.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
 from checkpointd.engine.errors import ServerStopping
+from checkpointd.server.admission import Admission
 from checkpointd.server.status import Refusal, refusal_of, status_of
 from checkpointd.v1.error_reason_pb2 import ErrorReason
 
@@ -23,16 +24,28 @@ Parse = Callable[[bytes], Message]
 
 _PREFIX = "/checkpointd."
 
+# What waits for the database in a queue, and what may last although it has one answer: it waits for a lease.
+_COMMITS = {f"/checkpointd.v1.Checkpoints/{name}" for name in ("PutCheckpoint", "PutWrites", "Commit")}
+_WAITS = "/checkpointd.v1.Leases/AcquireLease"
+
 # Seconds. A closing guard waits until no call has come for so long, and in all no longer than this.
 _QUIET = 0.1
 _LONGEST_CLOSE = 1.0
 
 
+class Sized(NamedTuple):
+    """A request of a stream, and how many bytes it came in."""
+
+    request: Any
+    size: int
+
+
 class Guard(grpc.aio.ServerInterceptor):
     """Wraps the handlers of the contract's services; health and reflection pass untouched."""
 
-    def __init__(self, max_message_size: int) -> None:
+    def __init__(self, max_message_size: int, admission: Admission) -> None:
         self._limit = max_message_size
+        self._admission = admission
         self._guarded: dict[str, Handler] = {}
         self._reading: set[asyncio.Task[Any]] = set()
         self._closed = False
@@ -52,7 +65,21 @@ class Guard(grpc.aio.ServerInterceptor):
                 self._guarded[method] = self._session(handler)
             else:
                 self._guarded[method] = self._stream(handler) if handler.response_streaming else self._unary(handler)
-        return self._guarded[method]
+        return self._within_limits(method) or self._guarded[method]
+
+    def _within_limits(self, method: str) -> "Handler | None":
+        """Count a call in, until its task ends, or return what refuses it before it is read."""
+        task, admission = asyncio.current_task(), self._admission
+        assert task is not None
+        handler = self._guarded[method]
+        if handler.request_streaming or handler.response_streaming or method == _WAITS:
+            if (refusal := admission.over_streams()) is None:
+                admission.streams += 1
+                task.add_done_callback(admission.stream_ended)
+        elif (refusal := admission.over(commits=method in _COMMITS)) is None:
+            admission.begin()
+            task.add_done_callback(admission.ended)
+        return None if refusal is None or self._closed else _refusing(refusal)
 
     async def close(self) -> None:
         """Answer every new call UNAVAILABLE, and return when those that were on their way have been.
@@ -82,7 +109,8 @@ class Guard(grpc.aio.ServerInterceptor):
         async def guarded(data: bytes, context: Context) -> Message:
             try:
                 self._admit()
-                response: Message = await call(self._request(parse, data), context)
+                with self._admission.hold(len(data)):
+                    response: Message = await call(self._request(parse, data), context)
             except Exception as error:
                 return await _refuse(context, error)
             return response
@@ -96,8 +124,9 @@ class Guard(grpc.aio.ServerInterceptor):
         async def guarded(data: bytes, context: Context) -> AsyncIterator[Message]:
             try:
                 self._admit()
-                async for response in call(self._request(parse, data), context):
-                    yield response
+                with self._admission.hold(len(data)):
+                    async for response in call(self._request(parse, data), context):
+                        yield response
             except Exception as error:
                 await _refuse(context, error)
 
@@ -107,14 +136,16 @@ class Guard(grpc.aio.ServerInterceptor):
         call: Any = handler.stream_stream
         parse: Any = handler.request_deserializer
 
-        async def requests(context: Context) -> AsyncIterator[Message]:
+        async def requests(context: Context) -> AsyncIterator[Sized]:
             while True:
                 self._admit()
                 data = await self._next(context)
                 if data is grpc.aio.EOF:
                     return
                 self._admit()
-                yield self._request(parse, data)
+                with self._admission.hold(len(data)):
+                    request = self._request(parse, data)
+                yield Sized(request, len(data))
 
         async def guarded(_: object, context: Context) -> None:
             try:
@@ -171,6 +202,16 @@ def malformed(message: str, size: int) -> Refusal:
 
 def _taking_bytes(make: Any, guarded: object, handler: Handler) -> Handler:
     made: Handler = make(guarded, request_deserializer=None, response_serializer=handler.response_serializer)
+    return made
+
+
+def _refusing(refusal: Refusal) -> Handler:
+    """A handler that answers without reading the request. To gRPC it takes a stream, of which it reads nothing."""
+
+    async def refuse(requests: object, context: Context) -> None:
+        await _refuse(context, refusal)
+
+    made: Handler = grpc.stream_stream_rpc_method_handler(refuse)
     return made
 
 

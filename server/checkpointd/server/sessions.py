@@ -8,6 +8,7 @@ from typing import Any
 
 from checkpointd.engine import Engine, validate
 from checkpointd.engine.errors import InvalidField
+from checkpointd.server.admission import Admission
 from checkpointd.server.status import refusal_of, text_of
 from checkpointd.v1.checkpoints_pb2 import (
     GetCheckpointRequest,
@@ -33,12 +34,20 @@ _RESPONSE = 1 << 20
 class Session:
     """The ops of one session, from when they come until their answers are sent."""
 
-    def __init__(self, engine: Engine, tenant: str, ready: Callable[[], None], room: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        tenant: str,
+        ready: Callable[[], None],
+        room: Callable[[], None],
+        admission: Admission,
+    ) -> None:
         """`ready` is called whenever an answer can be sent, and `room` whenever some were."""
         self._tenant = tenant
         self._loop = asyncio.get_running_loop()
         self._ready = ready
         self._room = room
+        self._admission = admission
         checkpoints = engine.checkpoints
         self._get = checkpoints.get_checkpoint
         self._does: dict[str, Callable[[str, Any], Any]] = {
@@ -66,15 +75,17 @@ class Session:
         """Whether all that was taken is answered."""
         return not self._unanswered
 
-    def take(self, request: SessionRequest) -> None:
-        """Begin with what a request says. Raises InvalidField; what came before in the request is done all the same."""
+    def take(self, request: SessionRequest, size: int) -> None:
+        """Begin with what a request of so many bytes says. Raises InvalidField; what came before in the request is done
+        all the same."""
         if not 1 <= len(request.ops) <= validate.MAX_ITEMS:
             raise InvalidField("ops", f"has {len(request.ops)} entries; give it 1 to {validate.MAX_ITEMS}")
+        share = size // len(request.ops)
         for op in request.ops:
             if not op.number:
                 raise InvalidField("ops.number", "is 0; count ops from 1")
             self._unanswered += 1
-            self._begin(op)
+            self._begin(op, share)
 
     def next_response(self) -> SessionResponse | None:
         """What is to be sent next, and counts as sent then; None when no answer is ready."""
@@ -109,18 +120,23 @@ class Session:
         for future in self._under_way:
             future.cancel()
 
-    def _begin(self, op: SessionOp) -> None:
+    def _begin(self, op: SessionOp, size: int) -> None:
         kind = op.WhichOneof("request")
+        if (refusal := self._admission.over(commits=kind != "get_checkpoint", size=size)) is not None:
+            self._answer(_refused(op.number, refusal))
+            return
+        self._admission.begin(size)
         try:
             if kind is None:
                 raise InvalidField("ops.request", "is empty or of a kind that this server does not know")
             answer = self._does[kind](self._tenant, getattr(op, kind))
             future = answer if isinstance(answer, asyncio.Future) else self._loop.create_task(answer)
         except Exception as error:
+            self._admission.end(size)
             self._answer(_refused(op.number, error))
         else:
             self._under_way.add(future)
-            future.add_done_callback(partial(self._done, op.number, kind))
+            future.add_done_callback(partial(self._done, op.number, kind, size))
 
     async def _get_checkpoint(self, tenant: str, request: GetCheckpointRequest) -> GetCheckpointResponse:
         async with self._gets:
@@ -128,7 +144,8 @@ class Session:
                 await self.room()
             return await self._get(tenant, request)
 
-    def _done(self, number: int, kind: str, future: asyncio.Future[Any]) -> None:
+    def _done(self, number: int, kind: str, size: int, future: asyncio.Future[Any]) -> None:
+        self._admission.end(size)
         self._under_way.discard(future)
         if future.cancelled():
             return
