@@ -34,7 +34,8 @@ _SERVICES = (
     threads_pb2.DESCRIPTOR.services_by_name["Threads"].full_name,
 )
 
-_MOST_WAITING = 20_000  # calls
+# Calls that may wait in gRPC whatever the limits are: a few at once are no overload.
+_LEAST_WAITING = 100
 _PAUSE = 0.1  # seconds between attempts to have the address again
 
 
@@ -47,10 +48,11 @@ def _channel_options(config: Config) -> list[tuple[str, int]]:
         # A second server on the same port must fail, not take half of the calls.
         ("grpc.so_reuseport", 0),
         # Calls that wait while the server is busy are answered later. By default gRPC would cancel those beyond the
-        # first thousand, at random, and those that waited for half a minute, with a code that nobody retries. The bound
-        # is for those who open calls and leave: each costs 12 KiB.
-        ("grpc.server.max_pending_requests", _MOST_WAITING),
-        ("grpc.server.max_pending_requests_hard_limit", _MOST_WAITING),
+        # first thousand, at random, and those that waited for half a minute. It takes them one by one, so that under
+        # a load of calls the queue is there, where nothing can be refused with a reason: beyond as many as may be under
+        # way gRPC cancels them, which clients take for a reason to repeat. Each costs 12 KiB.
+        ("grpc.server.max_pending_requests", max(config.max_in_flight, _LEAST_WAITING)),
+        ("grpc.server.max_pending_requests_hard_limit", max(config.max_in_flight, _LEAST_WAITING)),
         ("grpc.server_max_unrequested_time_in_server", 3600),
         # Clients may ask every ten seconds whether an idle connection still lives; the server asks too.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
