@@ -15,7 +15,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from checkpointd.v1 import checkpoints_pb2, leases_pb2, states_pb2, threads_pb2
+from checkpointd.v1 import checkpoints_pb2, leases_pb2, limits_pb2, states_pb2, threads_pb2
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -24,6 +24,7 @@ UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_le
 SERVICES = (
     checkpoints_pb2.DESCRIPTOR.services_by_name["Checkpoints"],
     leases_pb2.DESCRIPTOR.services_by_name["Leases"],
+    limits_pb2.DESCRIPTOR.services_by_name["Limits"],
     states_pb2.DESCRIPTOR.services_by_name["States"],
     threads_pb2.DESCRIPTOR.services_by_name["Threads"],
 )

@@ -6,6 +6,7 @@ from checkpointd.engine.checkpoints import Checkpoints
 from checkpointd.engine.committer import Committer
 from checkpointd.engine.database import Database
 from checkpointd.engine.leases import Leases
+from checkpointd.engine.quotas import Quotas
 from checkpointd.engine.states import States
 from checkpointd.engine.sweep import Sweep
 from checkpointd.engine.threads import Threads
@@ -18,6 +19,7 @@ class Engine:
     threads: Threads
     states: States
     leases: Leases
+    quotas: Quotas
 
     def __init__(self, database: Database, *, value_cache: int = 128 << 20) -> None:
         """`value_cache` is how many bytes of values to keep in memory, to compare the next ones with; with 0 all are
@@ -37,7 +39,12 @@ class Engine:
         self.threads = Threads(self._database)
         self.states = States(self._database)
         self.leases = Leases(self._database)
-        self._sweep = asyncio.create_task(Sweep(self._database).run())
+        self.quotas = Quotas(self._database)
+        await self.quotas.refresh()  # none must be passed over at the start
+        self._background = [
+            asyncio.create_task(Sweep(self._database).run()),
+            asyncio.create_task(self.quotas.run()),
+        ]
 
     def queued(self) -> int:
         """How many commits wait for the database."""
@@ -45,7 +52,8 @@ class Engine:
 
     async def close(self) -> None:
         """Answer everything that was taken, then let the database go. No call may come after."""
-        self._sweep.cancel()
-        await asyncio.wait([self._sweep])
+        for task in self._background:
+            task.cancel()
+        await asyncio.wait(self._background)
         await self._committer.close()
         await self._database.close()

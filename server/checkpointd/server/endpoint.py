@@ -16,12 +16,14 @@ from checkpointd.server.config import Config
 from checkpointd.server.guard import Guard
 from checkpointd.server.health_service import HealthService
 from checkpointd.server.leases import LeasesHandlers
+from checkpointd.server.limits import LimitsHandlers, QuotaCheck
 from checkpointd.server.session_socket import SessionSockets
 from checkpointd.server.states import StatesHandlers
 from checkpointd.server.threads import ThreadsHandlers
-from checkpointd.v1 import checkpoints_pb2, leases_pb2, states_pb2, threads_pb2
+from checkpointd.v1 import checkpoints_pb2, leases_pb2, limits_pb2, states_pb2, threads_pb2
 from checkpointd.v1.checkpoints_pb2_grpc import add_CheckpointsServicer_to_server
 from checkpointd.v1.leases_pb2_grpc import add_LeasesServicer_to_server
+from checkpointd.v1.limits_pb2_grpc import add_LimitsServicer_to_server
 from checkpointd.v1.states_pb2_grpc import add_StatesServicer_to_server
 from checkpointd.v1.threads_pb2_grpc import add_ThreadsServicer_to_server
 
@@ -30,6 +32,7 @@ _log = logging.getLogger(__name__)
 _SERVICES = (
     checkpoints_pb2.DESCRIPTOR.services_by_name["Checkpoints"].full_name,
     leases_pb2.DESCRIPTOR.services_by_name["Leases"].full_name,
+    limits_pb2.DESCRIPTOR.services_by_name["Limits"].full_name,
     states_pb2.DESCRIPTOR.services_by_name["States"].full_name,
     threads_pb2.DESCRIPTOR.services_by_name["Threads"].full_name,
 )
@@ -72,7 +75,7 @@ class Endpoint:
         self._config = config
         self._engine = engine
         admission = Admission(config, engine.queued)
-        self._guard = Guard(config.max_message_size, admission)
+        self._guard = Guard(config.max_message_size, admission, QuotaCheck(engine.quotas))
         self._health = HealthService(("", *_SERVICES))
         self._sockets = SessionSockets(engine, config.max_message_size, admission)
         # Kept and left alone: they close their port and answer the calls under way by themselves, and grpcio does not
@@ -104,6 +107,7 @@ class Endpoint:
         server = grpc.aio.server(interceptors=[self._guard], options=_channel_options(self._config))
         add_CheckpointsServicer_to_server(CheckpointsHandlers(self._engine, self._sockets), server)
         add_LeasesServicer_to_server(LeasesHandlers(self._engine), server)
+        add_LimitsServicer_to_server(LimitsHandlers(self._engine), server)
         add_StatesServicer_to_server(StatesHandlers(self._engine), server)
         add_ThreadsServicer_to_server(ThreadsHandlers(self._engine), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

@@ -21,6 +21,7 @@ from checkpointd.v1.error_reason_pb2 import ErrorReason
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Parse = Callable[[bytes], Message]
+Check = Callable[[str, Context, Message], Awaitable[None]]
 
 _PREFIX = "/checkpointd."
 
@@ -43,8 +44,10 @@ class Sized(NamedTuple):
 class Guard(grpc.aio.ServerInterceptor):
     """Wraps the handlers of the contract's services; health and reflection pass untouched."""
 
-    def __init__(self, max_message_size: int, admission: Admission) -> None:
+    def __init__(self, max_message_size: int, admission: Admission, check: Check) -> None:
+        """`check` is asked before a call is handed on."""
         self._limit = max_message_size
+        self._check = check
         self._admission = admission
         self._guarded: dict[str, Handler] = {}
         self._reading: set[asyncio.Task[Any]] = set()
@@ -63,8 +66,10 @@ class Guard(grpc.aio.ServerInterceptor):
                 return handler  # unknown, which gRPC answers itself, or not of the contract
             if handler.request_streaming:
                 self._guarded[method] = self._session(handler)
+            elif handler.response_streaming:
+                self._guarded[method] = self._stream(method, handler)
             else:
-                self._guarded[method] = self._stream(handler) if handler.response_streaming else self._unary(handler)
+                self._guarded[method] = self._unary(method, handler)
         return self._within_limits(method) or self._guarded[method]
 
     def _within_limits(self, method: str) -> "Handler | None":
@@ -101,7 +106,7 @@ class Guard(grpc.aio.ServerInterceptor):
             self._last_refused = asyncio.get_running_loop().time()
             raise ServerStopping
 
-    def _unary(self, handler: Handler) -> Handler:
+    def _unary(self, method: str, handler: Handler) -> Handler:
         # The stubs describe handlers of synchronous servers only.
         call: Any = handler.unary_unary
         parse: Any = handler.request_deserializer
@@ -110,14 +115,16 @@ class Guard(grpc.aio.ServerInterceptor):
             try:
                 self._admit()
                 with self._admission.hold(len(data)):
-                    response: Message = await call(self._request(parse, data), context)
+                    request = self._request(parse, data)
+                    await self._check(method, context, request)
+                    response: Message = await call(request, context)
             except Exception as error:
                 return await _refuse(context, error)
             return response
 
         return _taking_bytes(grpc.unary_unary_rpc_method_handler, guarded, handler)
 
-    def _stream(self, handler: Handler) -> Handler:
+    def _stream(self, method: str, handler: Handler) -> Handler:
         call: Any = handler.unary_stream
         parse: Any = handler.request_deserializer
 
@@ -125,7 +132,9 @@ class Guard(grpc.aio.ServerInterceptor):
             try:
                 self._admit()
                 with self._admission.hold(len(data)):
-                    async for response in call(self._request(parse, data), context):
+                    request = self._request(parse, data)
+                    await self._check(method, context, request)
+                    async for response in call(request, context):
                         yield response
             except Exception as error:
                 await _refuse(context, error)

@@ -27,6 +27,14 @@ _MOST_WAITING = 16 << 20
 # How many checkpoints a session reads at once. More than there are connections; and their answers are not waiting yet.
 _MOST_GETS = 16
 
+# The rpcs of the kinds of ops.
+_RPCS = {
+    "put_checkpoint": "PutCheckpoint",
+    "put_writes": "PutWrites",
+    "commit": "Commit",
+    "get_checkpoint": "GetCheckpoint",
+}
+
 # Bytes of a response, unless a single answer has more. Small answers go before those that are larger than this.
 _RESPONSE = 1 << 20
 
@@ -48,6 +56,7 @@ class Session:
         self._ready = ready
         self._room = room
         self._admission = admission
+        self._quotas = engine.quotas
         checkpoints = engine.checkpoints
         self._get = checkpoints.get_checkpoint
         self._does: dict[str, Callable[[str, Any], Any]] = {
@@ -129,7 +138,11 @@ class Session:
         try:
             if kind is None:
                 raise InvalidField("ops.request", "is empty or of a kind that this server does not know")
-            answer = self._does[kind](self._tenant, getattr(op, kind))
+            request = getattr(op, kind)
+            if self._quotas.has(self._tenant):
+                answer = self._within_quota(kind, request)
+            else:
+                answer = self._does[kind](self._tenant, request)
             future = answer if isinstance(answer, asyncio.Future) else self._loop.create_task(answer)
         except Exception as error:
             self._admission.end(size)
@@ -137,6 +150,10 @@ class Session:
         else:
             self._under_way.add(future)
             future.add_done_callback(partial(self._done, op.number, kind, size))
+
+    async def _within_quota(self, kind: str, request: Any) -> Any:
+        await self._quotas.admit(self._tenant, _RPCS[kind], request)
+        return await self._does[kind](self._tenant, request)
 
     async def _get_checkpoint(self, tenant: str, request: GetCheckpointRequest) -> GetCheckpointResponse:
         async with self._gets:

@@ -23,7 +23,8 @@ SET lock_timeout = '10s'
 -- The tables and sequences that the role may not use in full.
 SELECT table_name
 FROM unnest(ARRAY[
-    'threads', 'checkpoints', 'channel_values', 'writes', 'graphs', 'graph_versions', 'leases', 'requests'
+    'threads', 'checkpoints', 'channel_values', 'writes', 'graphs', 'graph_versions', 'leases', 'requests', 'quotas',
+    'thread_bytes'
 ]) AS table_name
 CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
 WHERE NOT has_table_privilege('checkpointd.' || table_name, privilege)
