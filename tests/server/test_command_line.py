@@ -56,6 +56,7 @@ def test_help_of_the_whole() -> None:
         "delete",
         "copy",
         "prune",
+        "quotas",
     ):
         assert re.search(rf"^    {command} ", answer.stdout, re.MULTILINE)
 

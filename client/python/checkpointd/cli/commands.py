@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from checkpointd.cli import diff, history, ids, removal, state, threads, update
+from checkpointd.cli import diff, history, ids, quotas, removal, state, threads, update
 from checkpointd.cli.printing import Printer
 from checkpointd.client import (
     CheckpointdError,
@@ -27,6 +27,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace, Printer], int]] = {
     "delete": removal.delete,
     "copy": threads.copy,
     "prune": removal.prune,
+    "quotas": quotas.run,
 }
 
 _FAILED, _CALLED_WRONGLY, _NO_ANSWER = 1, 2, 3

@@ -136,6 +136,9 @@ class Client(_Connected):
     acquire_lease = _call(operations.acquire_lease)
     renew_lease = _call(operations.renew_lease)
     release_lease = _call(operations.release_lease)
+    set_quota = _call(operations.set_quota)
+    get_quota = _call(operations.get_quota)
+    list_quotas = _call(operations.list_quotas)
 
     def close(self) -> None:
         """Close the channel. Calls under way fail with ClientClosed. Closing twice is allowed."""
@@ -179,6 +182,9 @@ class AsyncClient(_Connected):
     acquire_lease = _acall(operations.acquire_lease)
     renew_lease = _acall(operations.renew_lease)
     release_lease = _acall(operations.release_lease)
+    set_quota = _acall(operations.set_quota)
+    get_quota = _acall(operations.get_quota)
+    list_quotas = _acall(operations.list_quotas)
 
     async def close(self) -> None:
         """Close the channel. Calls under way fail with ClientClosed. Closing twice is allowed."""

@@ -17,6 +17,7 @@ from checkpointd.client.status import INTERRUPTED, CallFailed, Status
 from checkpointd.client.target import check_target
 from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsStub
 from checkpointd.v1.leases_pb2_grpc import LeasesStub
+from checkpointd.v1.limits_pb2_grpc import LimitsStub
 from checkpointd.v1.states_pb2_grpc import StatesStub
 from checkpointd.v1.threads_pb2_grpc import ThreadsStub
 
@@ -52,6 +53,7 @@ class Stubs(NamedTuple):
     threads: ThreadsStub
     states: StatesStub
     leases: LeasesStub
+    limits: LimitsStub
     process: int
 
 
@@ -140,7 +142,13 @@ class Connection:
             if self._stubs is None:
                 process = os.getpid()
                 channel = new_channel(self.target, process)
-                services = CheckpointsStub(channel), ThreadsStub(channel), StatesStub(channel), LeasesStub(channel)
+                services = (
+                    CheckpointsStub(channel),
+                    ThreadsStub(channel),
+                    StatesStub(channel),
+                    LeasesStub(channel),
+                    LimitsStub(channel),
+                )
                 self._stubs = Stubs(channel, *services, process)
             return self._stubs
 

@@ -11,6 +11,7 @@ from checkpointd.client.connection import Stubs
 from checkpointd.v1 import checkpoints_pb2 as checkpoints
 from checkpointd.v1 import core_pb2 as core
 from checkpointd.v1 import leases_pb2 as leases
+from checkpointd.v1 import limits_pb2 as limits
 from checkpointd.v1 import states_pb2 as states
 from checkpointd.v1 import threads_pb2 as threads
 
@@ -142,4 +143,13 @@ RENEW_LEASE: Rpc[leases.RenewLeaseRequest, leases.RenewLeaseResponse, leases.Lea
 )
 RELEASE_LEASE: Rpc[leases.ReleaseLeaseRequest, leases.ReleaseLeaseResponse, None] = Rpc(
     lambda stubs: stubs.leases.ReleaseLease, _nothing
+)
+SET_QUOTA: Rpc[limits.SetQuotaRequest, limits.SetQuotaResponse, None] = Rpc(
+    lambda stubs: stubs.limits.SetQuota, _nothing
+)
+GET_QUOTA: Rpc[limits.GetQuotaRequest, limits.GetQuotaResponse, limits.GetQuotaResponse] = Rpc(
+    lambda stubs: stubs.limits.GetQuota, _as_it_came
+)
+LIST_QUOTAS: Rpc[limits.ListQuotasRequest, limits.ListQuotasResponse, limits.ListQuotasResponse] = Rpc(
+    lambda stubs: stubs.limits.ListQuotas, _as_it_came
 )
