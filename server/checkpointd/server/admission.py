@@ -30,6 +30,8 @@ class Admission:
     def __init__(self, config: Config, queued: Callable[[], int]) -> None:
         """`queued` tells how many commits wait for the database."""
         self._config = config
+        self._max_in_flight = config.max_in_flight
+        self._max_queue = config.max_queue
         self._queued = queued
         self.in_flight = 0  # rpcs, and ops of sessions
         self.streams = 0
@@ -37,15 +39,19 @@ class Admission:
         self._pace = _Pace()
         self._refusals: dict[tuple[str, int], Refusal] = {}
 
-    def over(self, *, commits: bool, size: int = 0) -> Refusal | None:
-        """Why a request may not begin; None if it may. `commits` is whether it goes through the committer, and `size`
-        its bytes, where they are known."""
-        config = self._config
-        if self.in_flight >= config.max_in_flight:
+    def begin(self, *, commits: bool, size: int = 0) -> Refusal | None:
+        """Count a request in, or return why it may not begin. `commits` is whether it goes through the committer, and
+        `size` its bytes, where they are known."""
+        if self.in_flight >= self._max_in_flight:
             return self._refuse("max_in_flight")
-        if commits and self._queued() >= config.max_queue:
+        # No more wait than are under way, so that it need not be looked at mostly.
+        if commits and self.in_flight >= self._max_queue and self._queued() >= self._max_queue:
             return self._refuse("max_queue")
-        return self.over_bytes(size) if size else None
+        if size and (refusal := self.over_bytes(size)) is not None:
+            return refusal
+        self.in_flight += 1
+        self.bytes += size
+        return None
 
     def over_bytes(self, size: int) -> Refusal | None:
         """Why a request of so many bytes may not be read; None if it may."""
@@ -53,16 +59,12 @@ class Admission:
             return self._refuse("max_request_bytes")
         return None
 
-    def over_streams(self) -> Refusal | None:
-        """Why a call that lasts may not begin; None if it may."""
+    def begin_stream(self) -> Refusal | None:
+        """Count a call that lasts in, or return why it may not begin."""
         if self.streams >= self._config.max_streams:
             return self._refusal("max_streams", _STREAMS)
+        self.streams += 1
         return None
-
-    def begin(self, size: int = 0) -> None:
-        """A request of so many bytes begins, for which `over` was asked."""
-        self.in_flight += 1
-        self.bytes += size
 
     def end(self, size: int = 0) -> None:
         """A request has ended, in whatever way."""

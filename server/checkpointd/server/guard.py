@@ -78,11 +78,9 @@ class Guard(grpc.aio.ServerInterceptor):
         assert task is not None
         handler = self._guarded[method]
         if handler.request_streaming or handler.response_streaming or method == _WAITS:
-            if (refusal := admission.over_streams()) is None:
-                admission.streams += 1
+            if (refusal := admission.begin_stream()) is None:
                 task.add_done_callback(admission.stream_ended)
-        elif (refusal := admission.over(commits=method in _COMMITS)) is None:
-            admission.begin()
+        elif (refusal := admission.begin(commits=method in _COMMITS)) is None:
             task.add_done_callback(admission.ended)
         return None if refusal is None or self._closed else _refusing(refusal)
 

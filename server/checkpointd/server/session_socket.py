@@ -136,11 +136,10 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its base class
         admission = self._sockets.admission
-        if admission.over_streams() is not None:  # its client goes on with gRPC, and is told there
+        if admission.begin_stream() is not None:  # its client goes on with gRPC, and is told there
             self._reading = False
             self._transport.abort()
             return
-        admission.streams += 1
         self._sockets.open.add(self)
         self._alarm = self._loop.call_later(_PATIENCE, self.abort)
         peer: socket.socket = transport.get_extra_info("socket")

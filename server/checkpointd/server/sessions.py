@@ -131,10 +131,9 @@ class Session:
 
     def _begin(self, op: SessionOp, size: int) -> None:
         kind = op.WhichOneof("request")
-        if (refusal := self._admission.over(commits=kind != "get_checkpoint", size=size)) is not None:
+        if (refusal := self._admission.begin(commits=kind != "get_checkpoint", size=size)) is not None:
             self._answer(_refused(op.number, refusal))
             return
-        self._admission.begin(size)
         try:
             if kind is None:
                 raise InvalidField("ops.request", "is empty or of a kind that this server does not know")
