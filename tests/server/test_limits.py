@@ -115,7 +115,7 @@ def _all_fit(stub: CheckpointsStub) -> bool:
     [
         ("few_in_flight", "--max-in-flight", {_IN_FLIGHT}),
         # Beside those that wait there is one batch that the database has: whatever came at once.
-        ("few", "--max-queue", set(range(_QUEUE + 1, 2 * _QUEUE + 1))),
+        ("few", "--max-queue", set(range(_QUEUE + 1, 4 * _QUEUE))),
     ],
 )
 def test_what_is_over_the_limit_is_refused_and_what_was_taken_is_stored(
@@ -210,11 +210,6 @@ def test_what_ended_in_any_way_takes_no_room(
 def test_calls_that_last_are_counted(few: Limited, channel_to: Callable[[Limited], grpc.Channel], tenant: str) -> None:
     channel = channel_to(few)
     stub, leases = CheckpointsStub(channel), LeasesStub(channel)
-    token = leases.AcquireLease(acquisition("first")).lease.fencing_token
-    sessions = [opened("socket", few.server.address, tenant), opened("stream", few.server.address, tenant)]
-    for session in sessions:
-        next(session).send(put_checkpoint("t", "c"))
-    waiting = leases.AcquireLease.future(acquisition("second", wait=60))
 
     def listing() -> str:
         try:
@@ -222,18 +217,27 @@ def test_calls_that_last_are_counted(few: Limited, channel_to: Callable[[Limited
         except grpc.RpcError as error:
             return str(error_reason(error))  # type: ignore[arg-type]
 
-    eventually("there is no room for a list", lambda: listing() == "TOO_MANY_STREAMS")
-    with refused(_FULL, "TOO_MANY_STREAMS") as found:
-        ids(stub.ListCheckpoints(ListCheckpointsRequest(thread_id="t")))
-    assert found.message.startswith(f"the server has {_STREAMS} streams open")
-    assert _outcome(leases.AcquireLease.future(acquisition("third"))) == "TOO_MANY_STREAMS"
-    # What does not last goes on, such as what ends a wait.
-    assert stub.GetCheckpoint(GetCheckpointRequest(thread_id="t")).checkpoint_tuple.checkpoint.id == "c"
-    release(channel, "first", token)
-    assert waiting.result().lease.holder == "second"
-    for session in sessions:
-        next(session, None)  # which ends it
-    eventually("there is room again", lambda: listing() == "c")
+    with (
+        contextmanager(opened)("socket", few.server.address, tenant) as on_socket,
+        contextmanager(opened)("stream", few.server.address, tenant) as on_stream,
+        Client(few.server.address, tenant=tenant) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        for session in (on_socket, on_stream):
+            (number,) = session.send(put_checkpoint("t", "c"))
+            assert session.answer(number).put_checkpoint.sequence
+        token = client.acquire_lease(thread_id="t", holder="first", ttl=60).fencing_token
+        waiting = pool.submit(client.acquire_lease, thread_id="t", holder="second", ttl=60, wait=60)
+        eventually("there is no room for a list", lambda: listing() == "TOO_MANY_STREAMS")
+        with refused(_FULL, "TOO_MANY_STREAMS") as found:
+            leases.AcquireLease(acquisition("third"))
+        assert found.message.startswith(f"the server has {_STREAMS} streams open")
+        # What does not last goes on, such as what ends a wait.
+        assert stub.GetCheckpoint(GetCheckpointRequest(thread_id="t")).checkpoint_tuple.checkpoint.id == "c"
+        release(channel, "first", token)
+        assert waiting.result().holder == "second"
+        eventually("there is room again", lambda: listing() == "c")
+    eventually("there is room for all", lambda: listing() == "c")
 
 
 def test_bytes_of_requests_are_counted(few: Limited, channel_to: Callable[[Limited], grpc.Channel]) -> None:
