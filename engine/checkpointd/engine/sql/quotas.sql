@@ -59,7 +59,8 @@ ORDER BY thread.thread_id
 LIMIT %(size)s
 
 -- name: count_threads
--- Counts the bytes of some threads, none of which is read: PostgreSQL knows the lengths.
+-- Counts the bytes of some threads, none of which is read: PostgreSQL knows the lengths. Nothing is left of a quota that
+-- was removed meanwhile.
 INSERT INTO checkpointd.thread_bytes (tenant, thread_id, seq, epoch, bytes)
 SELECT thread.tenant, thread.thread_id, thread.seq, thread.epoch,
     (
@@ -80,6 +81,7 @@ SELECT thread.tenant, thread.thread_id, thread.seq, thread.epoch,
     )
 FROM checkpointd.threads AS thread
 WHERE thread.tenant = %(tenant)s AND thread.thread_id = ANY(%(thread_ids)s)
+    AND EXISTS (SELECT FROM checkpointd.quotas WHERE tenant = %(tenant)s)
 ON CONFLICT (tenant, thread_id) DO UPDATE
 SET seq = excluded.seq, epoch = excluded.epoch, bytes = excluded.bytes
 
