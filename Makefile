@@ -64,6 +64,10 @@ robustness: $(VENV)/.dev ## kill servers and PostgreSQL under many clients; lose
 	$(BIN)/python -m tests.robustness.run $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) \
 		$(if $(CLIENTS),--clients $(CLIENTS)) $(if $(OUT),--out $(OUT))
 
+.PHONY: overload
+overload: $(VENV)/.dev ## offer ten times what a server can do, and print what it does (IN_FLIGHT=, SECONDS=)
+	$(BIN)/python -m tests.load.overload $(if $(IN_FLIGHT),--in-flight $(IN_FLIGHT)) $(if $(SECONDS),--seconds $(SECONDS))
+
 .PHONY: bench
 bench: $(VENV)/.dev ## measure it beside PostgresSaver on one PostgreSQL (QUICK=1, ROWS=NAME,..., OUT=DIR)
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS)) $(if $(OUT),--out $(OUT))

@@ -39,7 +39,7 @@ func (c *Client) attempts() *attempts {
 // pauseAfter waits before the next attempt, or returns the error when there must be none. bounded has the deadline.
 func (a *attempts) pauseAfter(bounded context.Context, failure *Error) error {
 	// Jitter over the whole pause, so that clients that failed together spread.
-	pause := time.Duration(mathrand.Int64N(int64(a.ceiling)))
+	pause := failure.retryAfter() + time.Duration(mathrand.Int64N(int64(a.ceiling)))
 	a.ceiling = min(2*a.ceiling, longestPause)
 	deadline, isBounded := bounded.Deadline()
 	if !failure.isTransient() || (isBounded && time.Until(deadline) <= pause) {

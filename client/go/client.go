@@ -29,6 +29,7 @@ type Client struct {
 	Threads     v1.ThreadsClient
 	States      v1.StatesClient
 	Leases      v1.LeasesClient
+	Limits      v1.LimitsClient
 
 	target     string
 	tenant     string
@@ -113,6 +114,7 @@ func (c *Client) connect() (err error) {
 	c.Threads = v1.NewThreadsClient(c.connection)
 	c.States = v1.NewStatesClient(c.connection)
 	c.Leases = v1.NewLeasesClient(c.connection)
+	c.Limits = v1.NewLimitsClient(c.connection)
 	return nil
 }
 

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -49,6 +51,11 @@ var (
 	ErrResourceExhausted = errors.New("the server has no room")
 	// ErrTooLarge (ErrResourceExhausted): a message is over the server's limit. Metadata has "size", "limit" and "option".
 	ErrTooLarge = errors.New("a message is over the server's limit")
+	// ErrOverloaded (ErrResourceExhausted): the server had too much to do for the whole timeout; nothing was stored.
+	ErrOverloaded = errors.New("the server has too much to do")
+	// ErrQuotaExceeded (ErrResourceExhausted): the tenant uses all that it may; nothing was stored. Metadata has "quota"
+	// ("threads", "bytes" or "ops_per_second") and "limit".
+	ErrQuotaExceeded = errors.New("the tenant uses all that it may")
 	// ErrAccessDenied: the caller may not do this.
 	ErrAccessDenied = errors.New("the caller may not do this")
 	// ErrUnsupported: the server does not know the call; it is older than this client, or no checkpointd server.
@@ -69,6 +76,9 @@ var kindsByReason = map[string]error{
 	"LEASE_LOST":        ErrLeaseLost,
 	"LEASE_HELD":        ErrLeaseHeld,
 	"ALREADY_WRITTEN":   ErrAlreadyWritten,
+	"OVERLOADED":        ErrOverloaded,
+	"TOO_MANY_STREAMS":  ErrOverloaded,
+	"QUOTA_EXCEEDED":    ErrQuotaExceeded,
 }
 
 var kindsByCode = map[codes.Code]error{
@@ -92,7 +102,7 @@ var belongsTo = map[error]error{
 	ErrGraphUnknown: ErrFailedPrecondition, ErrNeedsCode: ErrFailedPrecondition,
 	ErrAnswered: ErrFailedPrecondition, ErrAmbiguous: ErrFailedPrecondition,
 	ErrHeadMoved: ErrAborted, ErrLeaseLost: ErrAborted, ErrLeaseHeld: ErrAborted, ErrAlreadyWritten: ErrAborted,
-	ErrTooLarge: ErrResourceExhausted,
+	ErrTooLarge: ErrResourceExhausted, ErrOverloaded: ErrResourceExhausted, ErrQuotaExceeded: ErrResourceExhausted,
 }
 
 var advice = map[error]string{
@@ -102,6 +112,8 @@ var advice = map[error]string{
 	ErrAlreadyWritten:   "run again: that goes on from what is there",
 	ErrHeadMoved:        "read the thread again and decide whether to repeat",
 	ErrUnavailable:      "check that the server runs at this address and try again: repeating a call is safe",
+	ErrOverloaded:       "try again later, or start more servers: repeating a call is safe",
+	ErrQuotaExceeded:    "delete what is not needed, or ask who runs this server for more",
 	ErrDeadlineExceeded: "try again, which is safe, or give the client a longer timeout",
 	ErrUnsupported:      "check that the address is a checkpointd server's and that it is not older than this client",
 	ErrServerFault:      "the server's log says more",
@@ -222,7 +234,19 @@ func (c *Client) inWords(failure *Error) string {
 // isTransient says whether the same request may succeed if it is sent again. What was broken off, which nobody here asked
 // for, was so by a server that went away.
 func (e *Error) isTransient() bool {
-	return e.kind == ErrUnavailable
+	return e.kind == ErrUnavailable || e.retryAfter() > 0
+}
+
+// retryAfter is how long a server with too much to do wants to be left alone; 0 when it said nothing of the kind.
+func (e *Error) retryAfter() time.Duration {
+	if e.Code != codes.ResourceExhausted {
+		return 0
+	}
+	milliseconds, err := strconv.ParseUint(e.Metadata["retry_after_ms"], 10, 31)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(milliseconds) * time.Millisecond
 }
 
 func (c *Client) late() *Error {

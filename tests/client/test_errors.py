@@ -57,6 +57,9 @@ async def test_an_error_is_of_a_kind_and_says_server_reason_and_details(
         (grpc.StatusCode.ABORTED, "LEASE_HELD", errors.LeaseHeld),
         (grpc.StatusCode.ABORTED, "ALREADY_WRITTEN", errors.AlreadyWritten),
         (grpc.StatusCode.ABORTED, "", errors.Aborted),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", errors.Overloaded),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS", errors.Overloaded),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED", errors.QuotaExceeded),
     ],
 )
 async def test_what_a_caller_does_about_it_is_told_by_the_reason(

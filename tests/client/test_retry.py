@@ -1,13 +1,23 @@
 """Transient failures are tried again until the timeout, others never."""
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import grpc
 import pytest
 
-from checkpointd.client import AsyncClient, Client, DeadlineExceeded, NotFound, Unavailable, retry
+from checkpointd.client import (
+    AsyncClient,
+    Client,
+    DeadlineExceeded,
+    NotFound,
+    Overloaded,
+    QuotaExceeded,
+    Unavailable,
+    retry,
+)
 from checkpointd.client.retry import pauses
 from tests.client.conftest import Either
 from tests.client.scripted_server import Failure, ScriptedServer, Waiting
@@ -23,6 +33,46 @@ async def test_a_transient_failure_is_tried_again(
     thread = await either.call("get_thread", thread_id="t")
     assert thread.thread.thread_id == "t"
     assert len(scripted.calls) == 4
+
+
+OVERLOADED = Failure(
+    grpc.StatusCode.RESOURCE_EXHAUSTED, "the server has 8 requests under way", "OVERLOADED", {"retry_after_ms": "200"}
+)
+
+
+async def test_a_server_that_has_too_much_to_do_is_left_alone_for_as_long_as_it_says(
+    scripted: ScriptedServer, either: Either, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "pauses", lambda: iter([0.0, 0.0, 0.0]))
+    scripted.script.extend([OVERLOADED] * 3)
+    began = time.monotonic()
+    assert (await either.call("get_thread", thread_id="t")).thread.thread_id == "t"
+    assert time.monotonic() - began >= 0.6
+    assert len(scripted.calls) == 4
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+async def test_a_delay_beyond_the_deadline_is_not_waited_for(
+    scripted: ScriptedServer, kind: type[Client] | type[AsyncClient]
+) -> None:
+    scripted.script.append(OVERLOADED._replace(metadata={"retry_after_ms": "60000"}))
+    either = Either(kind(scripted.target, timeout=30))
+    with pytest.raises(Overloaded, match="requests under way") as raised:
+        await either.call("get_thread", thread_id="t")
+    assert raised.value.metadata == {"retry_after_ms": "60000"}
+    assert len(scripted.calls) == 1
+    await either.close()
+
+
+@pytest.mark.parametrize("delay", ["", "soon", "-1", "1.5", "9" * 5000, None])
+async def test_a_delay_that_is_none_is_an_error_at_once(
+    scripted: ScriptedServer, either: Either, delay: str | None
+) -> None:
+    metadata = {} if delay is None else {"retry_after_ms": delay[:20]}
+    scripted.script.append(Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", "QUOTA_EXCEEDED", metadata))
+    with pytest.raises(QuotaExceeded, match="full"):
+        await either.call("get_thread", thread_id="t")
+    assert len(scripted.calls) == 1
 
 
 async def test_another_failure_after_a_transient_one_is_the_last(scripted: ScriptedServer, either: Either) -> None:

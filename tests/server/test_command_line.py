@@ -16,6 +16,10 @@ _OPTIONS = {
     "--data-dir": "CHECKPOINTD_DATA_DIR",
     "--database-url": "CHECKPOINTD_DATABASE_URL",
     "--max-message-size": "CHECKPOINTD_MAX_MESSAGE_SIZE",
+    "--max-in-flight": "CHECKPOINTD_MAX_IN_FLIGHT",
+    "--max-queue": "CHECKPOINTD_MAX_QUEUE",
+    "--max-request-bytes": "CHECKPOINTD_MAX_REQUEST_BYTES",
+    "--max-streams": "CHECKPOINTD_MAX_STREAMS",
     "--value-cache": "CHECKPOINTD_VALUE_CACHE",
     "--database-connections": "CHECKPOINTD_DATABASE_CONNECTIONS",
     "--drain-timeout": "CHECKPOINTD_DRAIN_TIMEOUT",
@@ -65,6 +69,7 @@ def test_help_of_the_whole() -> None:
         "delete",
         "copy",
         "prune",
+        "quotas",
     ):
         assert re.search(rf"^    {command} ", answer.stdout, re.MULTILINE)
 
@@ -91,6 +96,12 @@ _BAD_VALUES = [
     ("--max-message-size", "64MB"),
     ("--max-message-size", "2GiB"),
     ("--max-message-size", "9" * 5000),
+    ("--max-in-flight", "0"),
+    ("--max-in-flight", "1000001"),
+    ("--max-queue", "1.5"),
+    ("--max-streams", "many"),
+    ("--max-request-bytes", ""),
+    ("--max-request-bytes", "63MiB"),
     ("--value-cache", ""),
     ("--value-cache", "-1"),
     ("--value-cache", "1GiB"),

@@ -79,13 +79,13 @@ def test_a_copy_beside_a_put_into_its_target_is_whole_or_refused(
 
 
 @pytest.mark.parametrize("rpc", METHODS)
-def test_deadlines_that_are_too_short(grpc_addr: str, grpc_channel: grpc.Channel, rpc: str) -> None:
+def test_deadlines_that_are_too_short(grpc_addr: str, grpc_channel: grpc.Channel, tenant: str, rpc: str) -> None:
     request = whole_request(rpc).SerializeToString()
     expected = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.ABORTED)
     with grpc.insecure_channel(grpc_addr) as channel:
         for milliseconds in range(1, 60):
             try:
-                invoke(channel, rpc, request, (("checkpointd-tenant", "hurried"),), timeout=milliseconds / 10_000)
+                invoke(channel, rpc, request, (("checkpointd-tenant", f"{tenant}-h"),), timeout=milliseconds / 10_000)
             except grpc.RpcError as error:
                 assert error.code() in expected  # noqa: PT017
     assert invoke(grpc_channel, "PutCheckpoint", put_checkpoint("t", "c"))[0].sequence == 1

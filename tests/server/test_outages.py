@@ -112,9 +112,10 @@ def test_an_external_postgresql_that_restarts(own_postgres: TestPostgres, tmp_pa
             eventually("the putters notice", lambda: putters.failures)
             with refused(grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE"):
                 listed(server.address, "t0")
-            assert health(server.address) == "SERVING"
+            eventually("its health says so", lambda: health(server.address) == "NOT_SERVING")
             own_postgres.start()
             putters.go_on()
+            eventually("it is well again", lambda: health(server.address) == "SERVING")
         assert set(putters.failures) == _AWAY
         assert putters.missing(server.address) == []
         assert "Traceback" not in server.log.read_text()

@@ -9,6 +9,7 @@ import pytest
 
 from checkpointd.v1.core_pb2 import Precondition
 from checkpointd.v1.leases_pb2 import ReleaseLeaseRequest
+from checkpointd.v1.limits_pb2 import GetQuotaRequest, Quota, SetQuotaRequest
 from checkpointd.v1.states_pb2 import GetStateRequest, GraphRef
 from checkpointd.v1.threads_pb2 import (
     CopyThreadRequest,
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("stays_well")
 
 _READS = {
     *("GetCheckpoint", "ListCheckpoints", "GetChannelHistory", "GetState", "GetStateHistory"),
-    *("GetThread", "ListThreads"),
+    *("GetThread", "ListThreads", "GetQuota", "ListQuotas"),
 }
 # The rpcs whose requests can have names, but for the one whose threads are those of the runs that it names (see
 # test_runs_are_deleted_once).
@@ -120,6 +121,7 @@ _WRITES: dict[str, _Case] = {
         "ReleaseLease",
         lambda channel: ReleaseLeaseRequest(thread_id="t", holder="a", fencing_token=acquire(channel, "a")),
     ),
+    "SetQuota": ("SetQuota", lambda _: SetQuotaRequest(quota=Quota(max_threads=1000))),
 }
 
 
@@ -134,7 +136,7 @@ def _state(channel: grpc.Channel, leases: StoredLeases) -> object:
         graph_is = error_reason(error)  # type: ignore[arg-type]
     else:
         graph_is = "registered"
-    return everything(channel), leases.holder(), graph_is
+    return everything(channel), leases.holder(), graph_is, send(channel, GetQuotaRequest()).quota
 
 
 def _without_the_moment(answer: Any) -> Any:

@@ -109,6 +109,7 @@ _STRUCTURED = {
     "GetStateHistoryRequest.metadata_filter",
     "UpdateStateRequest.metadata",
     "ListThreadsRequest.page_token",
+    "ListQuotasRequest.page_token",
 }
 
 # What the rpcs that need something say in an empty tenant.

@@ -7,14 +7,15 @@ from typing import Any, NamedTuple, cast
 
 import grpc
 import pytest
+from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from checkpointd.v1 import api_keys_pb2, checkpoints_pb2, leases_pb2, states_pb2, threads_pb2
+from checkpointd.v1 import api_keys_pb2, checkpoints_pb2, leases_pb2, limits_pb2, states_pb2, threads_pb2
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -23,6 +24,7 @@ UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_le
 SERVICES = (
     checkpoints_pb2.DESCRIPTOR.services_by_name["Checkpoints"],
     leases_pb2.DESCRIPTOR.services_by_name["Leases"],
+    limits_pb2.DESCRIPTOR.services_by_name["Limits"],
     states_pb2.DESCRIPTOR.services_by_name["States"],
     threads_pb2.DESCRIPTOR.services_by_name["Threads"],
 )
@@ -90,13 +92,22 @@ def error_reason(error: grpc.Call, into: Refused | None = None) -> str | None:
     status = Status.FromString(details)
     assert status.code == error.code().value[0]
     assert status.message == error.details()
-    assert len(status.details) == 1
+    first, *more = status.details
     info = ErrorInfo()
-    assert status.details[0].Unpack(info)
+    assert first.Unpack(info)
     assert info.domain == "checkpointd"
+    delays = [delay_of(one) for one in more]
+    assert delays == [int(delay) for key, delay in info.metadata.items() if key == "retry_after_ms"]
     if into is not None:
         into.metadata = dict(info.metadata)
     return str(info.reason)
+
+
+def delay_of(detail: AnyMessage) -> int:
+    """The milliseconds of a RetryInfo."""
+    info = RetryInfo()
+    assert detail.Unpack(info)
+    return int(info.retry_delay.ToMilliseconds())
 
 
 @contextmanager

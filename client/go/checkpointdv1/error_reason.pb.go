@@ -311,6 +311,39 @@ const (
 	//	  "metadata": {"key_id": "k3vq7m2x9a4d"}
 	//	}
 	ErrorReason_ERROR_REASON_API_KEY_NOT_FOUND ErrorReason = 29
+	// ERROR_REASON_OVERLOADED: the server has as much to do as it may: requests under way (`--max-in-flight`), commits that wait
+	// for the database (`--max-queue`), or bytes of requests in memory (`--max-request-bytes`). Nothing was done. Send the same
+	// request again, here or to another server, but not before `retry_after_ms` have passed; the status's details say the same as
+	// a google.rpc.RetryInfo. Sent with RESOURCE_EXHAUSTED.
+	//
+	//	{
+	//	  "code": "RESOURCE_EXHAUSTED",
+	//	  "message": "the server has 10000 requests under way and takes no more for now; try again in 100 ms",
+	//	  "reason": "OVERLOADED",
+	//	  "metadata": {"limit": "10000", "option": "--max-in-flight", "retry_after_ms": "100"}
+	//	}
+	ErrorReason_ERROR_REASON_OVERLOADED ErrorReason = 38
+	// ERROR_REASON_TOO_MANY_STREAMS: the server carries as many calls that last as it may (`--max-streams`): sessions, lists, and
+	// calls that wait for a lease. As OVERLOADED otherwise. Sent with RESOURCE_EXHAUSTED.
+	//
+	//	{
+	//	  "code": "RESOURCE_EXHAUSTED",
+	//	  "message": "the server has 10000 streams open and takes no more for now; try again in 1000 ms",
+	//	  "reason": "TOO_MANY_STREAMS",
+	//	  "metadata": {"limit": "10000", "option": "--max-streams", "retry_after_ms": "1000"}
+	//	}
+	ErrorReason_ERROR_REASON_TOO_MANY_STREAMS ErrorReason = 39
+	// ERROR_REASON_QUOTA_EXCEEDED: the tenant uses all that it may (limits.proto); `quota` says what: `threads`, `bytes` or
+	// `ops_per_second`. Nothing was done. Of `ops_per_second` there are `retry_after_ms` and a google.rpc.RetryInfo, as with
+	// OVERLOADED; the others stay exceeded until something is deleted or an operator allows more. Sent with RESOURCE_EXHAUSTED.
+	//
+	//	{
+	//	  "code": "RESOURCE_EXHAUSTED",
+	//	  "message": "the tenant 'team-a' may make 100 requests a second; try again in 20 ms",
+	//	  "reason": "QUOTA_EXCEEDED",
+	//	  "metadata": {"quota": "ops_per_second", "limit": "100", "retry_after_ms": "20"}
+	//	}
+	ErrorReason_ERROR_REASON_QUOTA_EXCEEDED ErrorReason = 40
 )
 
 // Enum value maps for ErrorReason.
@@ -346,6 +379,9 @@ var (
 		27: "ERROR_REASON_PERMISSION_DENIED",
 		28: "ERROR_REASON_API_KEYS_OFF",
 		29: "ERROR_REASON_API_KEY_NOT_FOUND",
+		38: "ERROR_REASON_OVERLOADED",
+		39: "ERROR_REASON_TOO_MANY_STREAMS",
+		40: "ERROR_REASON_QUOTA_EXCEEDED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":          0,
@@ -378,6 +414,9 @@ var (
 		"ERROR_REASON_PERMISSION_DENIED":    27,
 		"ERROR_REASON_API_KEYS_OFF":         28,
 		"ERROR_REASON_API_KEY_NOT_FOUND":    29,
+		"ERROR_REASON_OVERLOADED":           38,
+		"ERROR_REASON_TOO_MANY_STREAMS":     39,
+		"ERROR_REASON_QUOTA_EXCEEDED":       40,
 	}
 )
 
@@ -412,7 +451,7 @@ var File_checkpointd_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_checkpointd_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"!checkpointd/v1/error_reason.proto\x12\x0echeckpointd.v1*\xfe\a\n" +
+	"!checkpointd/v1/error_reason.proto\x12\x0echeckpointd.v1*\xdf\b\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12\"\n" +
@@ -444,7 +483,10 @@ const file_checkpointd_v1_error_reason_proto_rawDesc = "" +
 	"\x1fERROR_REASON_CREDENTIAL_EXPIRED\x10\x1a\x12\"\n" +
 	"\x1eERROR_REASON_PERMISSION_DENIED\x10\x1b\x12\x1d\n" +
 	"\x19ERROR_REASON_API_KEYS_OFF\x10\x1c\x12\"\n" +
-	"\x1eERROR_REASON_API_KEY_NOT_FOUND\x10\x1dB4\n" +
+	"\x1eERROR_REASON_API_KEY_NOT_FOUND\x10\x1d\x12\x1b\n" +
+	"\x17ERROR_REASON_OVERLOADED\x10&\x12!\n" +
+	"\x1dERROR_REASON_TOO_MANY_STREAMS\x10'\x12\x1f\n" +
+	"\x1bERROR_REASON_QUOTA_EXCEEDED\x10(B4\n" +
 	"\x12dev.checkpointd.v1P\x01Z\x1ccheckpointd/v1;checkpointdv1b\x06proto3"
 
 var (

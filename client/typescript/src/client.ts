@@ -5,6 +5,7 @@ import { callsOf } from "./calls.js";
 import { Connection } from "./connection.js";
 import { Checkpoints } from "./gen/checkpointd/v1/checkpoints_pb.js";
 import { Leases } from "./gen/checkpointd/v1/leases_pb.js";
+import { Limits } from "./gen/checkpointd/v1/limits_pb.js";
 import { States } from "./gen/checkpointd/v1/states_pb.js";
 import { Threads, type ListThreadsRequestSchema, type Thread } from "./gen/checkpointd/v1/threads_pb.js";
 import { DEFAULT_TARGET, type ConnectionOptions } from "./options.js";
@@ -16,14 +17,15 @@ import type { Calls, OneCall } from "./services.js";
  *     const client = new Client("127.0.0.1:50051", { tenant: "team-a" });
  *     const { threads } = await client.threads.listThreads({});
  *
- * Every call may be repeated: what was answered UNAVAILABLE is sent again, with growing pauses, within the timeout. What
- * can't be done throws one of the errors of this package. An idle client keeps no process from ending.
+ * Every call may be repeated: what was answered UNAVAILABLE is sent again, with growing pauses, within the timeout, and so is
+ * what a server with too much to do has refused, after the delay that it asks for. What can't be done throws one of the errors of this package. An idle client keeps no process from ending.
  */
 export class Client {
   readonly checkpoints: Calls<typeof Checkpoints>;
   readonly threads: Calls<typeof Threads>;
   readonly states: Calls<typeof States>;
   readonly leases: Calls<typeof Leases>;
+  readonly limits: Calls<typeof Limits>;
   private readonly connection: Connection;
 
   /**
@@ -37,6 +39,7 @@ export class Client {
     this.threads = callsOf(this.connection, Threads);
     this.states = callsOf(this.connection, States);
     this.leases = callsOf(this.connection, Leases);
+    this.limits = callsOf(this.connection, Limits);
   }
 
   /** All threads that a request matches, read page by page. */
@@ -64,6 +67,7 @@ export * from "./gen/checkpointd/v1/core_pb.js";
 export * from "./gen/checkpointd/v1/error_reason_pb.js";
 export * from "./gen/checkpointd/v1/graph_pb.js";
 export * from "./gen/checkpointd/v1/leases_pb.js";
+export * from "./gen/checkpointd/v1/limits_pb.js";
 export * from "./gen/checkpointd/v1/states_pb.js";
 export * from "./gen/checkpointd/v1/threads_pb.js";
 export type { ConnectionOptions } from "./options.js";

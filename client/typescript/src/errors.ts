@@ -16,7 +16,9 @@
  *     ├── Unavailable          the server, or its database, was not there for the whole timeout: try later
  *     ├── DeadlineExceeded     no answer within the timeout: try later, or allow more time
  *     ├── ResourceExhausted    the server has no room: free some
- *     │   └── TooLarge         one message is over the server's limit: store less, or raise the limit
+ *     │   ├── TooLarge         one message is over the server's limit: store less, or raise the limit
+ *     │   ├── Overloaded       the server had too much to do for the whole timeout: try later
+ *     │   └── QuotaExceeded    the tenant uses all that it may: delete something, or ask an operator for more
  *     ├── AccessDenied         the caller may not do this
  *     ├── Unsupported          the server does not know the call: it is older than this client
  *     ├── ServerFault          a fault of the server's own: its log says more
@@ -144,6 +146,19 @@ export class ResourceExhausted extends CheckpointdError {
 
 /** A message is over the server's limit; nothing was stored. `metadata` has `size` and `limit` in bytes, and `option`. */
 export class TooLarge extends ResourceExhausted {}
+
+/** The server had too much to do for the whole timeout; nothing was stored. `metadata` has `limit` and `option`. */
+export class Overloaded extends ResourceExhausted {
+  static override readonly advice = "try again later, or start more servers: repeating a call is safe";
+}
+
+/**
+ * The tenant uses all that it may; nothing was stored. `metadata` has `quota` (`threads`, `bytes` or `ops_per_second`) and
+ * `limit`.
+ */
+export class QuotaExceeded extends ResourceExhausted {
+  static override readonly advice = "delete what is not needed, or ask who runs this server for more";
+}
 
 /** The caller is not known to the server, or may not do this. */
 export class AccessDenied extends CheckpointdError {

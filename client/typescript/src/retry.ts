@@ -50,7 +50,7 @@ export class Attempts {
   /** Pauses before the next attempt. Throws the error of the status when there is none. */
   async pauseAfter(status: Status): Promise<void> {
     // Jitter over the whole pause, so that clients that failed together spread.
-    const pause = Math.random() * this.ceiling;
+    const pause = (status.retryAfter ?? 0) + Math.random() * this.ceiling;
     this.ceiling = Math.min(2 * this.ceiling, LONGEST_PAUSE);
     const over = this.connection.isClosed || this.signal?.aborted === true;
     if (over || !status.isTransient || (this.timeoutMs !== null && pause >= this.timeLeft())) throw this.error(status);

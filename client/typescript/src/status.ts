@@ -31,6 +31,9 @@ const KINDS_BY_REASON: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ["LEASE_HELD", errors.LeaseHeld],
   ["LEASE_LOST", errors.LeaseLost],
   ["NEEDS_CODE", errors.NeedsCode],
+  ["OVERLOADED", errors.Overloaded],
+  ["TOO_MANY_STREAMS", errors.Overloaded],
+  ["QUOTA_EXCEEDED", errors.QuotaExceeded],
 ]);
 
 // Why there is no connection, by what Node.js calls it.
@@ -52,6 +55,9 @@ const UNTRUSTED = /CERT|^UNABLE_TO_|^HOSTNAME_MISMATCH$/;
 const BROKEN_OFF = /^(?:E[A-Z]+|ERR_HTTP2_[A-Z_]+|ERR_STREAM_[A-Z_]+)$/;
 const NO_STATUS = /^protocol error: missing/;
 
+// A number of milliseconds.
+const DELAY = /^\d{1,9}$/;
+
 // What gRPC itself says, without an ErrorInfo, of a message so large that the server does not look at it.
 const LARGER_THAN_MAX = /message larger than max \((\d+) vs\. (\d+)\)/;
 
@@ -64,8 +70,12 @@ export class Status {
   readonly message: string;
   readonly reason: string;
   readonly metadata: Readonly<Record<string, string>>;
-  /** Whether the connection broke, or there was none: the same request may succeed if it is sent again. */
+  /** Whether the same request may succeed if it is sent again: the server is not there, or has too much to do. */
   readonly isTransient: boolean;
+  /** Milliseconds that a server with too much to do wants to be left alone; undefined when it said nothing of the kind. */
+  readonly retryAfter: number | undefined;
+  /** Whether the connection broke, or there was none. */
+  private readonly isGone: boolean;
   /** Why no server was reached, in few words; undefined if one was. */
   readonly notConnected: string | undefined;
   private readonly notTrusted: string | undefined;
@@ -104,15 +114,18 @@ export class Status {
       causes.some(({ code }) => BROKEN_OFF.test(code)) ||
       NO_STATUS.test(failure.rawMessage) ||
       this.code === Code.Canceled;
-    this.isTransient =
+    this.isGone =
       this.notTrusted === undefined && (this.code === Code.Unavailable || (this.reason === "" && isBrokenOff));
+    const delay = this.code === Code.ResourceExhausted ? this.metadata["retry_after_ms"] : undefined;
+    this.retryAfter = delay !== undefined && DELAY.test(delay) ? Number(delay) : undefined;
+    this.isTransient = this.isGone || this.retryAfter !== undefined;
   }
 
   /** The error for the caller; `tried` is what to add on how long it was tried. */
   error(server: string, tried = ""): errors.CheckpointdError {
-    const kind = KINDS_BY_REASON.get(this.reason) ?? (this.isTransient ? errors.Unavailable : KINDS[this.code]);
+    const kind = KINDS_BY_REASON.get(this.reason) ?? (this.isGone ? errors.Unavailable : KINDS[this.code]);
     const { reason, metadata, cause } = this;
-    const code = this.isTransient ? "UNAVAILABLE" : codeName(this.code);
+    const code = this.isGone ? "UNAVAILABLE" : codeName(this.code);
     return new (kind ?? errors.ServerFault)(`${this.message}${tried}`, { code, reason, metadata, server, cause });
   }
 

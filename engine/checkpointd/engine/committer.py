@@ -62,14 +62,14 @@ class Committer:
         self._lanes = [_Lane(database, self.tally, observer) for _ in range(database.write_connections)]
 
     @property
-    def queued(self) -> int:
-        """How many commits wait for the batch that will have them."""
-        return sum(len(lane.waiting) for lane in self._lanes)
-
-    @property
     def busy(self) -> int:
         """How many lanes are storing a batch."""
         return sum(lane.busy for lane in self._lanes)
+
+    @property
+    def queued(self) -> int:
+        """How many commits wait for their batch."""
+        return sum([len(lane.waiting) for lane in self._lanes])
 
     def commit(self, commit: Commit, read: Callable[[Stored], Answer]) -> asyncio.Future[Answer]:
         """Store a commit. The answer is what `read` makes of what its batch has stored, once that is durable. A

@@ -7,6 +7,7 @@ from checkpointd.engine.checkpoints import Checkpoints
 from checkpointd.engine.committer import Committer
 from checkpointd.engine.database import Database
 from checkpointd.engine.leases import Leases
+from checkpointd.engine.quotas import Quotas
 from checkpointd.engine.readiness import Readiness
 from checkpointd.engine.states import States
 from checkpointd.engine.sweep import Sweep
@@ -23,6 +24,7 @@ class Engine:
     leases: Leases
     api_keys: ApiKeys
     readiness: Readiness
+    quotas: Quotas
 
     def __init__(
         self, database: Database, *, value_cache: int = 128 << 20, observer: BatchObserver | None = None
@@ -47,9 +49,12 @@ class Engine:
         self.leases = Leases(self._database)
         self.api_keys = ApiKeys(self._database)
         self.readiness = Readiness(self._database)
+        self.quotas = Quotas(self._database)
+        await self.quotas.refresh()  # none must be passed over at the start
         self._background = [
             asyncio.create_task(Sweep(self._database).run()),
             asyncio.create_task(self.readiness.run()),
+            asyncio.create_task(self.quotas.run()),
         ]
 
     @property
@@ -57,9 +62,8 @@ class Engine:
         """What was committed since the start."""
         return self._committer.tally
 
-    @property
     def queued(self) -> int:
-        """How many commits wait for the batch that will have them."""
+        """How many commits wait for the database."""
         return self._committer.queued
 
     @property

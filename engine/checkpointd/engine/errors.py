@@ -21,12 +21,14 @@
     ├── DatabaseUnavailable    try again
     ├── DatabaseReadOnly       try again
     ├── DatabaseFull
+    ├── QuotaExceeded          the tenant uses all that it may
     ├── ServerStopping         try again, here or elsewhere
     └── StartupError           the database can't serve as it is; for the person who starts the server
 
 Each but the last stands for one reason of the contract (error_reason.proto).
 """
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -255,6 +257,27 @@ class DatabaseFull(EngineError):
 
     def __init__(self) -> None:
         super().__init__("the database has no space left; free some, then send the request again")
+
+
+class QuotaExceeded(EngineError):
+    """The tenant uses all that it may. `metadata["quota"]` says of what."""
+
+    reason = ErrorReason.ERROR_REASON_QUOTA_EXCEEDED
+
+    def __init__(self, tenant: str, quota: str, limit: int, retry_after: float | None = None) -> None:
+        """`retry_after` is after how many seconds there may be room; None when it takes more than waiting."""
+        delay = None if retry_after is None else max(1, math.ceil(retry_after * 1000))
+        many, advice = {
+            "threads": (f"have {limit} threads", "delete some, or let an operator allow more"),
+            "bytes": (f"store {limit} bytes", "delete something, or let an operator allow more"),
+            "ops_per_second": (f"make {limit} requests a second", "let an operator allow more"),
+        }[quota]
+        super().__init__(
+            f"the tenant {tenant!r} may {many}; {f'try again in {delay} ms' if delay else advice}",
+            quota=quota,
+            limit=str(limit),
+            **({"retry_after_ms": str(delay)} if delay else {}),
+        )
 
 
 class BaseMismatch(EngineError):

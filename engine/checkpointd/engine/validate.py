@@ -56,9 +56,14 @@ def text(field: str, value: str, max_bytes: int, min_bytes: int = 1) -> None:
         raise InvalidField(field, "has a NUL character (U+0000); leave it out")
 
 
+def is_tenant(value: str) -> bool:
+    """Whether this is a name that a tenant can have."""
+    return _TENANT.fullmatch(value) is not None
+
+
 def tenant(value: str) -> str:
     """Check a tenant's name and return it."""
-    if not _TENANT.fullmatch(value):
+    if not is_tenant(value):
         raise InvalidField("checkpointd-tenant", "is not a tenant's name; use 1 to 64 characters of A-Z a-z 0-9 . _ -")
     return value
 

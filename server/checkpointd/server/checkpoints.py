@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 from checkpointd.engine import Engine
-from checkpointd.server.guard import Context
+from checkpointd.server.guard import Context, Sized
 from checkpointd.server.monitoring.calls import Monitor
 from checkpointd.server.session_socket import SessionSockets
 from checkpointd.server.session_stream import SessionStream
@@ -49,8 +49,8 @@ class CheckpointsHandlers(CheckpointsServicer):
         return await self._checkpoints.get_channel_history(tenant_of(context), request)
 
     async def Session(  # type: ignore[override]  # the guard hands over requests, and answers are written as they are ready
-        self, requests: AsyncIterator[messages.SessionRequest], context: Context
+        self, requests: AsyncIterator[Sized], context: Context
     ) -> None:
-        stream = SessionStream(self._engine, context, self._monitor)
+        stream = SessionStream(self._engine, context, self._sockets.admission, self._monitor)
         await context.send_initial_metadata(self._sockets.offer(tenant_of(context)))
         await stream.run(requests)

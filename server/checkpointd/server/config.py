@@ -34,6 +34,10 @@ class Config:
     data_dir: Path
     database_url: str | None  # None: an embedded PostgreSQL in data_dir; "": what libpq's variables say
     max_message_size: int  # bytes
+    max_in_flight: int
+    max_queue: int
+    max_request_bytes: int
+    max_streams: int
     value_cache: int  # bytes
     database_connections: int
     drain_timeout: float  # seconds
@@ -84,6 +88,27 @@ def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str])
         "64MiB",
         "SIZE",
         "the largest request taken: bytes, or a number with KiB or MiB (at most 256MiB).",
+    )
+    option(
+        "max-in-flight",
+        "10000",
+        "N",
+        "requests under way at once, of all clients: calls, and ops of sessions. What is over it is refused, with a "
+        "delay after which clients try again. 1 to 1000000.",
+    )
+    option("max-queue", "5000", "N", "commits that wait for the database at once; as --max-in-flight. 1 to 1000000.")
+    option(
+        "max-request-bytes",
+        "512MiB",
+        "SIZE",
+        "memory for requests under way, at least --max-message-size; as --max-in-flight. Bytes, or a number with KiB "
+        "or MiB (at most 65536MiB).",
+    )
+    option(
+        "max-streams",
+        "10000",
+        "N",
+        "sessions, lists and calls that wait for a lease at once; as --max-in-flight. 1 to 1000000.",
     )
     option(
         "value-cache",
@@ -175,12 +200,23 @@ def from_options(options: argparse.Namespace, arguments: Sequence[str], environm
     port = _port(named("listen"), options.listen)
     identity = identity_config.from_options(options, named)
     session_port = _session_port(named("session-port"), options.session_port, port)
+    max_message_size = _size(named("max-message-size"), options.max_message_size, 1, 256 * MIB)
+    max_request_bytes = _size(named("max-request-bytes"), options.max_request_bytes, 1, 65536 * MIB)
+    if max_request_bytes < max_message_size:
+        raise ValueError(
+            f"{named('max-request-bytes')} is {options.max_request_bytes!r}, into which no request of "
+            "--max-message-size fits; give more, or a smaller --max-message-size"
+        )
     return Config(
         listen=options.listen,
         session_port=None if port is None or identity.methods or identity.tls else session_port,
         data_dir=data_dir,
         database_url=database_url,
-        max_message_size=_size(named("max-message-size"), options.max_message_size, 1, 256 * MIB),
+        max_message_size=max_message_size,
+        max_in_flight=_count(named("max-in-flight"), options.max_in_flight),
+        max_queue=_count(named("max-queue"), options.max_queue),
+        max_request_bytes=max_request_bytes,
+        max_streams=_count(named("max-streams"), options.max_streams),
         value_cache=_size(named("value-cache"), options.value_cache, 0, 65536 * MIB),
         database_connections=int(
             _number(named("database-connections"), options.database_connections, 2, 100, whole=True)
@@ -251,6 +287,10 @@ def _number(name: str, text: str, least: float, most: float, *, whole: bool = Fa
         kind = "whole number" if whole else "number"
         raise ValueError(f"{name} is {text!r}; give a {kind} from {least:g} to {most:g}") from None
     return value
+
+
+def _count(name: str, text: str) -> int:
+    return int(_number(name, text, 1, 1_000_000, whole=True))
 
 
 def _port(name: str, listen: str) -> int | None:

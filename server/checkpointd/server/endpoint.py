@@ -10,6 +10,7 @@ from grpc_reflection.v1alpha import reflection
 
 from checkpointd.engine import Engine
 from checkpointd.server.address import SESSION_HINT, taken
+from checkpointd.server.admission import Admission
 from checkpointd.server.api_keys import ApiKeysHandlers
 from checkpointd.server.checkpoints import CheckpointsHandlers
 from checkpointd.server.config import Config
@@ -19,14 +20,16 @@ from checkpointd.server.identity.access import rpcs
 from checkpointd.server.identity.identity import Identity
 from checkpointd.server.identity.tls import Certificates
 from checkpointd.server.leases import LeasesHandlers
+from checkpointd.server.limits import LimitsHandlers, QuotaCheck
 from checkpointd.server.monitoring.calls import Monitor
 from checkpointd.server.session_socket import SessionSockets
 from checkpointd.server.states import StatesHandlers
 from checkpointd.server.threads import ThreadsHandlers
-from checkpointd.v1 import api_keys_pb2, checkpoints_pb2, leases_pb2, states_pb2, threads_pb2
+from checkpointd.v1 import api_keys_pb2, checkpoints_pb2, leases_pb2, limits_pb2, states_pb2, threads_pb2
 from checkpointd.v1.api_keys_pb2_grpc import add_ApiKeysServicer_to_server
 from checkpointd.v1.checkpoints_pb2_grpc import add_CheckpointsServicer_to_server
 from checkpointd.v1.leases_pb2_grpc import add_LeasesServicer_to_server
+from checkpointd.v1.limits_pb2_grpc import add_LimitsServicer_to_server
 from checkpointd.v1.states_pb2_grpc import add_StatesServicer_to_server
 from checkpointd.v1.threads_pb2_grpc import add_ThreadsServicer_to_server
 
@@ -36,12 +39,14 @@ _CONTRACT = (
     api_keys_pb2.DESCRIPTOR.services_by_name["ApiKeys"],
     checkpoints_pb2.DESCRIPTOR.services_by_name["Checkpoints"],
     leases_pb2.DESCRIPTOR.services_by_name["Leases"],
+    limits_pb2.DESCRIPTOR.services_by_name["Limits"],
     states_pb2.DESCRIPTOR.services_by_name["States"],
     threads_pb2.DESCRIPTOR.services_by_name["Threads"],
 )
 _SERVICES = tuple(service.full_name for service in _CONTRACT)
 
-_MOST_WAITING = 20_000  # calls
+# Calls that may wait in gRPC whatever the limits are: a few at once are no overload.
+_LEAST_WAITING = 100
 _PAUSE = 0.1  # seconds between attempts to have the address again
 
 
@@ -54,10 +59,11 @@ def _channel_options(config: Config) -> list[tuple[str, int]]:
         # A second server on the same port must fail, not take half of the calls.
         ("grpc.so_reuseport", 0),
         # Calls that wait while the server is busy are answered later. By default gRPC would cancel those beyond the
-        # first thousand, at random, and those that waited for half a minute, with a code that nobody retries. The bound
-        # is for those who open calls and leave: each costs 12 KiB.
-        ("grpc.server.max_pending_requests", _MOST_WAITING),
-        ("grpc.server.max_pending_requests_hard_limit", _MOST_WAITING),
+        # first thousand, at random, and those that waited for half a minute. It takes them one by one, so that under
+        # a load of calls the queue is there, where nothing can be refused with a reason: beyond as many as may be under
+        # way gRPC cancels them, which clients take for a reason to repeat. Each costs 12 KiB.
+        ("grpc.server.max_pending_requests", max(config.max_in_flight, _LEAST_WAITING)),
+        ("grpc.server.max_pending_requests_hard_limit", max(config.max_in_flight, _LEAST_WAITING)),
         ("grpc.server_max_unrequested_time_in_server", 3600),
         # Clients may ask every ten seconds whether an idle connection still lives; the server asks too.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
@@ -80,9 +86,11 @@ class Endpoint:
         self._identity = Identity(identity, engine.api_keys) if identity.methods else None
         self._certificates = certificates
         self._monitor = monitor
-        self._guard = Guard(config.max_message_size, self._identity, rpcs(*_CONTRACT), monitor)
+        admission = Admission(config, engine.queued)
+        quota_check = QuotaCheck(engine.quotas)
+        self._guard = Guard(config.max_message_size, self._identity, rpcs(*_CONTRACT), admission, quota_check, monitor)
         self._health = HealthService(("", *_SERVICES), engine.readiness)
-        self._sockets = SessionSockets(engine, config.max_message_size, monitor)
+        self._sockets = SessionSockets(engine, config.max_message_size, admission, monitor)
         # Kept and left alone: they close their port and answer the calls under way by themselves, and grpcio does not
         # take it well when they are stopped once more.
         self._given_up: list[grpc.aio.Server] = []
@@ -117,6 +125,7 @@ class Endpoint:
         api_keys = ApiKeysHandlers(self._engine.api_keys, taken="api-key" in self._config.identity.methods)
         add_ApiKeysServicer_to_server(api_keys, server)
         add_LeasesServicer_to_server(LeasesHandlers(self._engine), server)
+        add_LimitsServicer_to_server(LimitsHandlers(self._engine), server)
         add_StatesServicer_to_server(StatesHandlers(self._engine), server)
         add_ThreadsServicer_to_server(ThreadsHandlers(self._engine), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

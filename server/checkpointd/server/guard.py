@@ -7,12 +7,13 @@ answer.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
 from checkpointd.engine.errors import ServerStopping
+from checkpointd.server.admission import Admission
 from checkpointd.server.identity.access import Access, Rpc, set_access
 from checkpointd.server.monitoring.calls import Call, Monitor
 from checkpointd.server.status import Refusal, refusal_of, status_of
@@ -25,25 +26,46 @@ if TYPE_CHECKING:
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Parse = Callable[[bytes], Message]
+Check = Callable[[Rpc, Context, Message], Awaitable[None]]
 
 _PREFIX = "/checkpointd."
+
+# What waits for the database in a queue, and what may last although it has one answer: it waits for a lease.
+_COMMITS = {f"/checkpointd.v1.Checkpoints/{name}" for name in ("PutCheckpoint", "PutWrites", "Commit")}
+_WAITS = "/checkpointd.v1.Leases/AcquireLease"
 
 # Seconds. A closing guard waits until no call has come for so long, and in all no longer than this.
 _QUIET = 0.1
 _LONGEST_CLOSE = 1.0
 
 
+class Sized(NamedTuple):
+    """A request of a stream, and how many bytes it came in."""
+
+    request: Any
+    size: int
+
+
 class Guard(grpc.aio.ServerInterceptor):
     """Wraps the handlers of the contract's services; health and reflection pass untouched."""
 
     def __init__(
-        self, max_message_size: int, identity: "Identity | None", rpcs: Mapping[str, Rpc], monitor: Monitor
+        self,
+        max_message_size: int,
+        identity: "Identity | None",
+        rpcs: Mapping[str, Rpc],
+        admission: Admission,
+        check: Check,
+        monitor: Monitor,
     ) -> None:
-        """Without `identity` every call is taken; `rpcs` says what each needs otherwise."""
+        """Without `identity` every call is taken; `rpcs` says what each needs otherwise. `check` is asked before a
+        call is handed on."""
         self._limit = max_message_size
-        self._monitor = monitor
         self._identity = identity
         self._rpcs = rpcs
+        self._admission = admission
+        self._check = check
+        self._monitor = monitor
         self._guarded: dict[str, Handler] = {}
         self._reading: set[asyncio.Task[Any]] = set()
         self._closed = False
@@ -61,7 +83,19 @@ class Guard(grpc.aio.ServerInterceptor):
                 return handler  # unknown, which gRPC answers itself, or not of the contract
             make = self._stream if handler.response_streaming else self._unary
             self._guarded[method] = (self._session if handler.request_streaming else make)(handler, self._rpcs[method])
-        return self._guarded[method]
+        return self._within_limits(method) or self._guarded[method]
+
+    def _within_limits(self, method: str) -> "Handler | None":
+        """Count a call in, until its task ends, or return what refuses it before it is read."""
+        task, admission = asyncio.current_task(), self._admission
+        assert task is not None
+        handler = self._guarded[method]
+        if handler.request_streaming or handler.response_streaming or method == _WAITS:
+            if (refusal := admission.begin_stream()) is None:
+                task.add_done_callback(admission.stream_ended)
+        elif (refusal := admission.begin(commits=method in _COMMITS)) is None:
+            task.add_done_callback(admission.ended)
+        return None if refusal is None or self._closed else self._refusing(refusal, self._rpcs[method])
 
     async def close(self) -> None:
         """Answer every new call UNAVAILABLE, and return when those that were on their way have been.
@@ -92,7 +126,10 @@ class Guard(grpc.aio.ServerInterceptor):
             told = self._monitor.began(rpc.name, context)
             try:
                 self._admit()
-                response: Message = await call(await self._allowed(rpc, parse, data, context), context)
+                with self._admission.hold(len(data)):
+                    request = await self._allowed(rpc, parse, data, context)
+                    await self._check(rpc, context, request)
+                    response: Message = await call(request, context)
             except BaseException as error:
                 await _refuse(context, told, error)
             told.end()
@@ -108,9 +145,12 @@ class Guard(grpc.aio.ServerInterceptor):
             told = self._monitor.began(rpc.name, context)
             try:
                 self._admit()
-                async for response in call(await self._allowed(rpc, parse, data, context), context):
-                    await self._identify(context)
-                    yield response
+                with self._admission.hold(len(data)):
+                    request = await self._allowed(rpc, parse, data, context)
+                    await self._check(rpc, context, request)
+                    async for response in call(request, context):
+                        await self._identify(context)
+                        yield response
             except BaseException as error:
                 await _refuse(context, told, error)
             told.end()
@@ -138,14 +178,16 @@ class Guard(grpc.aio.ServerInterceptor):
         call: Any = handler.stream_stream
         parse: Any = handler.request_deserializer
 
-        async def requests(context: Context) -> AsyncIterator[Message]:
+        async def requests(context: Context) -> AsyncIterator[Sized]:
             while True:
                 self._admit()
                 data = await self._next(context)
                 if data is grpc.aio.EOF:
                     return
                 self._admit()
-                yield await self._allowed(rpc, parse, data, context)
+                with self._admission.hold(len(data)):
+                    request = await self._allowed(rpc, parse, data, context)
+                yield Sized(request, len(data))
 
         async def guarded(_: object, context: Context) -> None:
             told = self._monitor.began(rpc.name, context)
@@ -179,6 +221,15 @@ class Guard(grpc.aio.ServerInterceptor):
         except DecodeError:
             name: str = parse.__self__.DESCRIPTOR.full_name  # type: ignore[attr-defined]
             raise malformed(name, len(data)) from None
+
+    def _refusing(self, refusal: Refusal, rpc: Rpc) -> Handler:
+        """A handler that answers without reading the request. To gRPC it takes a stream, of which it reads nothing."""
+
+        async def refuse(requests: object, context: Context) -> None:
+            await _refuse(context, self._monitor.began(rpc.name, context), refusal)
+
+        made: Handler = grpc.stream_stream_rpc_method_handler(refuse)
+        return made
 
     def _taking_bytes(self, make: Any, guarded: object, handler: Handler, rpc: Rpc) -> Handler:
         serialize: Any = handler.response_serializer

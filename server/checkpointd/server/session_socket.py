@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from checkpointd.engine import Engine
 from checkpointd.engine.errors import EngineError, ServerStopping
+from checkpointd.server.admission import Admission
 from checkpointd.server.guard import malformed, too_large
 from checkpointd.server.monitoring.calls import Monitor
 from checkpointd.server.sessions import Session, session_error
@@ -57,10 +58,11 @@ class Tickets:
 class SessionSockets:
     """Listens for sessions beside gRPC, at the same host."""
 
-    def __init__(self, engine: Engine, max_message_size: int, monitor: Monitor) -> None:
+    def __init__(self, engine: Engine, max_message_size: int, admission: Admission, monitor: Monitor) -> None:
         self.engine = engine
         self.monitor = monitor
         self.max_message_size = max_message_size
+        self.admission = admission
         self.tickets = Tickets()
         self.open: set[_Connection] = set()
         self._port = 0
@@ -127,6 +129,7 @@ class _Connection(asyncio.Protocol):
         self._session: Session | None = None
         self._buffer = bytearray()
         self._needed = _LENGTH  # bytes of the buffer before there is a whole message
+        self._held = 0  # bytes of that message which are counted
         self._reading = True  # whether more is taken from the client
         self._clogged = False  # whether the client is slow to read
         self._flushing = False
@@ -136,6 +139,11 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its base class
+        admission = self._sockets.admission
+        if admission.begin_stream() is not None:  # its client goes on with gRPC, and is told there
+            self._reading = False
+            self._transport.abort()
+            return
         self._sockets.open.add(self)
         self._alarm = self._loop.call_later(_PATIENCE, self.abort)
         peer: socket.socket = transport.get_extra_info("socket")
@@ -145,11 +153,15 @@ class _Connection(asyncio.Protocol):
                 peer.setsockopt(socket.IPPROTO_TCP, option, value)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._alarm.cancel()
         self._reading = False
+        if self not in self._sockets.open:  # there was no room for it
+            return
+        self._alarm.cancel()
+        self._hold(0)
         if self._session is not None:
             self._session.cancel()
         self._sockets.open.discard(self)
+        self._sockets.admission.stream_ended()
         if not self.closed.done():
             self.closed.set_result(None)
 
@@ -190,10 +202,12 @@ class _Connection(asyncio.Protocol):
         try:
             while self._reading and not self._full:
                 self._needed = _LENGTH
+                self._hold(0)
                 if len(buffer) - place < _LENGTH:
                     break
                 size = int.from_bytes(buffer[place : place + _LENGTH])
                 self._check(size)
+                self._hold(size)
                 self._needed += size
                 if len(buffer) - place < self._needed:
                     break
@@ -214,6 +228,16 @@ class _Connection(asyncio.Protocol):
         if size > limit:
             raise too_large(size, limit)
 
+    def _hold(self, size: int) -> None:
+        """Count the bytes of the message that is coming. Raises Refusal when there is no room for it."""
+        admission = self._sockets.admission
+        admission.bytes -= self._held
+        self._held = 0
+        if size and (refusal := admission.over_bytes(size)) is not None:
+            raise refusal.with_traceback(None)
+        admission.bytes += size
+        self._held = size
+
     def _message(self, data: bytes) -> None:
         if self._session is None:
             self._greet(data)
@@ -223,7 +247,8 @@ class _Connection(asyncio.Protocol):
         except DecodeError:
             raise malformed(SessionRequest.DESCRIPTOR.full_name, len(data)) from None
         self._sockets.monitor.took(_RPC, len(data))
-        self._session.take(request)
+        self._hold(0)
+        self._session.take(request, len(data))
 
     def _greet(self, data: bytes) -> None:
         try:
@@ -235,7 +260,10 @@ class _Connection(asyncio.Protocol):
             self.abort()
             return
         self._alarm.cancel()
-        self._session = Session(self._sockets.engine, hello.tenant, self._sockets.monitor, self._ready, self._room)
+        sockets = self._sockets
+        self._session = Session(
+            sockets.engine, hello.tenant, sockets.admission, sockets.monitor, self._ready, self._room
+        )
         self._send(self._sockets.tickets.welcome(hello.tenant).SerializeToString())
 
     def _ready(self) -> None:

@@ -7,30 +7,30 @@ from typing import Any
 import grpc
 
 from checkpointd.engine import Engine
-from checkpointd.server.guard import Context
+from checkpointd.server.admission import Admission
+from checkpointd.server.guard import Context, Sized
 from checkpointd.server.identity.access import current_access
 from checkpointd.server.monitoring.calls import Monitor
 from checkpointd.server.sessions import Session
 from checkpointd.server.tenancy import tenant_of
-from checkpointd.v1.checkpoints_pb2 import SessionRequest
 
 
 class SessionStream:
     """One stream, from its first request until all that was taken is answered."""
 
-    def __init__(self, engine: Engine, context: Context, monitor: Monitor) -> None:
+    def __init__(self, engine: Engine, context: Context, admission: Admission, monitor: Monitor) -> None:
         self._context = context
-        self._session = Session(engine, tenant_of(context), monitor, self._ready, lambda: None)
+        self._session = Session(engine, tenant_of(context), admission, monitor, self._ready, lambda: None)
         self._writing: asyncio.Task[None] | None = None
         self._broken: BaseException | None = None
         self._reader: asyncio.Task[Any] | None = None
 
-    async def run(self, requests: AsyncIterator[SessionRequest]) -> None:
+    async def run(self, requests: AsyncIterator[Sized]) -> None:
         """Do what the requests say. Raises what ends them, once all that was taken before is answered."""
         self._reader = asyncio.current_task()
         try:
-            async for request in requests:
-                self._session.take(request, current_access())
+            async for request, size in requests:
+                self._session.take(request, size, current_access())
                 while self._session.full:
                     await self._session.room()
         except asyncio.CancelledError:  # the client has gone, or nothing can be sent to it: nobody waits for answers

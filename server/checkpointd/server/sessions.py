@@ -8,6 +8,7 @@ from typing import Any
 
 from checkpointd.engine import Engine, validate
 from checkpointd.engine.errors import InvalidField
+from checkpointd.server.admission import Admission
 from checkpointd.server.identity.access import Access, Rpc
 from checkpointd.server.monitoring.calls import Monitor, Op
 from checkpointd.server.status import refusal_of, text_of
@@ -45,7 +46,13 @@ class Session:
     """The ops of one session, from when they come until their answers are sent."""
 
     def __init__(
-        self, engine: Engine, tenant: str, monitor: Monitor, ready: Callable[[], None], room: Callable[[], None]
+        self,
+        engine: Engine,
+        tenant: str,
+        admission: Admission,
+        monitor: Monitor,
+        ready: Callable[[], None],
+        room: Callable[[], None],
     ) -> None:
         """`ready` is called whenever an answer can be sent, and `room` whenever some were."""
         self._tenant = tenant
@@ -53,6 +60,8 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._ready = ready
         self._room = room
+        self._admission = admission
+        self._quotas = engine.quotas
         checkpoints = engine.checkpoints
         self._get = checkpoints.get_checkpoint
         self._does: dict[str, Callable[[str, Any], Any]] = {
@@ -80,16 +89,19 @@ class Session:
         """Whether all that was taken is answered."""
         return not self._unanswered
 
-    def take(self, request: SessionRequest, access: Access | None = None) -> None:
-        """Begin with what a request says, as far as `access` allows it (None: everything). Raises InvalidField;
-        what came before in the request is done all the same."""
+    def take(self, request: SessionRequest, size: int, access: Access | None = None) -> None:
+        """Begin with what a request of so many bytes says, as far as `access` allows it (None: everything).
+
+        Raises InvalidField; what came before in the request is done all the same.
+        """
         if not 1 <= len(request.ops) <= validate.MAX_ITEMS:
             raise InvalidField("ops", f"has {len(request.ops)} entries; give it 1 to {validate.MAX_ITEMS}")
+        share = size // len(request.ops)
         for op in request.ops:
             if not op.number:
                 raise InvalidField("ops.number", "is 0; count ops from 1")
             self._unanswered += 1
-            self._begin(op, access)
+            self._begin(op, share, access)
 
     def next_response(self) -> SessionResponse | None:
         """What is to be sent next, and counts as sent then; None when no answer is ready."""
@@ -124,7 +136,7 @@ class Session:
         for future in self._under_way:
             future.cancel()
 
-    def _begin(self, op: SessionOp, access: Access | None) -> None:
+    def _begin(self, op: SessionOp, size: int, access: Access | None) -> None:
         kind = op.WhichOneof("request")
         if kind is None:
             unknown = InvalidField("ops.request", "is empty or of a kind that this server does not know")
@@ -132,22 +144,37 @@ class Session:
             return
         rpc, request = _RPCS[kind], getattr(op, kind)
         told = None if self._monitor is None else Op(self._monitor, rpc.name, op.traceparent)
+        # Not raised, since it is the same one for many ops, and would keep where each time was.
+        if (over := self._admission.begin(commits=kind != "get_checkpoint", size=size)) is not None:
+            self._refuse(op.number, told, over)
+            return
         try:
             if access is not None:
                 access.check(rpc, request)
             future = self._start(kind, request) if told is None else told.run(self._start, kind, request)
         except Exception as error:
-            refusal = refusal_of(error)
-            if told is not None:
-                told.end(refusal)
-            self._answer(_refused(op.number, refusal))
+            self._admission.end(size)
+            self._refuse(op.number, told, error)
         else:
             self._under_way.add(future)
-            future.add_done_callback(partial(self._done, op.number, kind, told))
+            future.add_done_callback(partial(self._done, op.number, kind, size, told))
+
+    def _refuse(self, number: int, told: Op | None, error: Exception) -> None:
+        refusal = refusal_of(error)
+        if told is not None:
+            told.end(refusal)
+        self._answer(_refused(number, refusal))
 
     def _start(self, kind: str, request: Any) -> "asyncio.Future[Any]":
-        answer = self._does[kind](self._tenant, request)
+        if self._quotas.has(self._tenant):
+            answer = self._within_quota(kind, request)
+        else:
+            answer = self._does[kind](self._tenant, request)
         return answer if isinstance(answer, asyncio.Future) else self._loop.create_task(answer)
+
+    async def _within_quota(self, kind: str, request: Any) -> Any:
+        await self._quotas.admit(self._tenant, _RPCS[kind].name, request)
+        return await self._does[kind](self._tenant, request)
 
     async def _get_checkpoint(self, tenant: str, request: GetCheckpointRequest) -> GetCheckpointResponse:
         async with self._gets:
@@ -155,7 +182,8 @@ class Session:
                 await self.room()
             return await self._get(tenant, request)
 
-    def _done(self, number: int, kind: str, told: Op | None, future: asyncio.Future[Any]) -> None:
+    def _done(self, number: int, kind: str, size: int, told: Op | None, future: asyncio.Future[Any]) -> None:
+        self._admission.end(size)
         self._under_way.discard(future)
         ended: BaseException | None = None
         if future.cancelled():

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import grpc
 from google.protobuf.any_pb2 import Any
-from google.rpc.error_details_pb2 import ErrorInfo
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 from grpc_status.rpc_status import to_status
@@ -15,6 +16,9 @@ from checkpointd.engine import EngineError
 from checkpointd.v1.error_reason_pb2 import ErrorReason
 
 DOMAIN = "checkpointd"
+
+# The metadata that says after how many milliseconds to try again.
+RETRY_AFTER = "retry_after_ms"
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +56,9 @@ _CODES = {
     ErrorReason.ERROR_REASON_PERMISSION_DENIED: StatusCode.PERMISSION_DENIED,
     ErrorReason.ERROR_REASON_API_KEYS_OFF: StatusCode.FAILED_PRECONDITION,
     ErrorReason.ERROR_REASON_API_KEY_NOT_FOUND: StatusCode.NOT_FOUND,
+    ErrorReason.ERROR_REASON_OVERLOADED: StatusCode.RESOURCE_EXHAUSTED,
+    ErrorReason.ERROR_REASON_TOO_MANY_STREAMS: StatusCode.RESOURCE_EXHAUSTED,
+    ErrorReason.ERROR_REASON_QUOTA_EXCEEDED: StatusCode.RESOURCE_EXHAUSTED,
 }
 
 
@@ -103,9 +110,15 @@ def text_of(error: EngineError) -> Text:
 def status_of(error: EngineError) -> grpc.Status:
     """The code, the message for a person, and the trailing metadata that carries the details."""
     text = text_of(error)
-    details = Any()
-    details.Pack(ErrorInfo(reason=text.reason, domain=DOMAIN, metadata=text.metadata))
-    status: grpc.Status = to_status(Status(code=text.code, message=text.message, details=[details]))
+    details: list[Message] = [ErrorInfo(reason=text.reason, domain=DOMAIN, metadata=text.metadata)]
+    if (delay := text.metadata.get(RETRY_AFTER)) is not None:
+        info = RetryInfo()
+        info.retry_delay.FromMilliseconds(int(delay))
+        details.append(info)
+    packed = [Any() for _ in details]
+    for one, detail in zip(packed, details, strict=True):
+        one.Pack(detail)
+    status: grpc.Status = to_status(Status(code=text.code, message=text.message, details=packed))
     return status
 
 

@@ -164,7 +164,7 @@ def test_a_server_that_takes_none(server: ServerProcess) -> None:
 
 
 def _keys(secured: Secured, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return run("keys", *words, "--server", secured.server.address, **settings)
+    return run("keys", *words, "--server", secured.server.address, COLUMNS="200", **settings)
 
 
 def test_the_command(secured: Secured, tenant: str, tmp_path: Path) -> None:

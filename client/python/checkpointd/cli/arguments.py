@@ -276,6 +276,41 @@ def _keys(command: argparse.ArgumentParser) -> None:
         action.set_defaults(parser=action)
 
 
+def _limit(text: str) -> int | None:
+    """A limit: `none`, or a number, perhaps of KiB, MiB, GiB or TiB."""
+    if text == "none":
+        return None
+    number, factor = text, 1
+    for power, unit in enumerate(("KiB", "MiB", "GiB", "TiB"), start=1):
+        if text.endswith(unit):
+            number, factor = text.removesuffix(unit), 1 << 10 * power
+    if not (number.isascii() and number.isdecimal() and len(number) < 20):
+        raise ValueError
+    return int(number) * factor
+
+
+_limit.__name__ = "limit"
+
+
+def _quotas(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "action",
+        nargs="?",
+        choices=("list", "show", "set"),
+        default="list",
+        help="list: all tenants that have one. show: that of the tenant, and what it uses. set: change what is given "
+        "here. Default: list.",
+    )
+    for name, what in (("threads", "threads"), ("bytes", "bytes that are stored"), ("ops", "requests a second")):
+        command.add_argument(
+            f"--{name}",
+            type=_limit,
+            metavar="N",
+            default=argparse.SUPPRESS,
+            help=f"with set: so many {what}; none for no limit. A number may have KiB, MiB, GiB or TiB behind it.",
+        )
+
+
 _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
     "threads": ("list threads", "List the tenant's threads.", _threads),
     "state": (
@@ -306,6 +341,11 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     ),
     "delete": ("delete threads", "Delete threads with everything in them.", _delete),
     "copy": ("copy a thread", "Copy a thread, complete, to another id.", _copy),
+    "quotas": (
+        "say what tenants may use",
+        "List, show or set what tenants may use: threads, bytes, and requests a second of each server.",
+        _quotas,
+    ),
     "prune": ("remove old checkpoints of threads", "Remove old checkpoints of threads.", _prune),
     "keys": (
         "manage API keys",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 
-from checkpointd.cli import diff, history, ids, keys, removal, state, threads, update
+from checkpointd.cli import diff, history, ids, keys, quotas, removal, state, threads, update
 from checkpointd.cli.printing import Printer
 from checkpointd.client import (
     CheckpointdError,
@@ -31,6 +31,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace, Printer], int]] = {
     "copy": threads.copy,
     "prune": removal.prune,
     "keys": keys.run,
+    "quotas": quotas.run,
 }
 
 _FAILED, _CALLED_WRONGLY, _NO_ANSWER = 1, 2, 3

@@ -149,6 +149,9 @@ class Client(_Connected):
     list_api_keys = _call(api_keys.list_api_keys)
     rotate_api_key = _call(api_keys.rotate_api_key)
     revoke_api_key = _call(api_keys.revoke_api_key)
+    set_quota = _call(operations.set_quota)
+    get_quota = _call(operations.get_quota)
+    list_quotas = _call(operations.list_quotas)
 
     def close(self) -> None:
         """Close the channel. Calls under way fail with ClientClosed. Closing twice is allowed."""
@@ -197,6 +200,9 @@ class AsyncClient(_Connected):
     list_api_keys = _acall(api_keys.list_api_keys)
     rotate_api_key = _acall(api_keys.rotate_api_key)
     revoke_api_key = _acall(api_keys.revoke_api_key)
+    set_quota = _acall(operations.set_quota)
+    get_quota = _acall(operations.get_quota)
+    list_quotas = _acall(operations.list_quotas)
 
     async def close(self) -> None:
         """Close the channel. Calls under way fail with ClientClosed. Closing twice is allowed."""

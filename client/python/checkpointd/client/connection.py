@@ -21,6 +21,7 @@ from checkpointd.client.target import check_target
 from checkpointd.v1.api_keys_pb2_grpc import ApiKeysStub
 from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsStub
 from checkpointd.v1.leases_pb2_grpc import LeasesStub
+from checkpointd.v1.limits_pb2_grpc import LimitsStub
 from checkpointd.v1.states_pb2_grpc import StatesStub
 from checkpointd.v1.threads_pb2_grpc import ThreadsStub
 
@@ -57,6 +58,7 @@ class Stubs(NamedTuple):
     states: StatesStub
     leases: LeasesStub
     api_keys: ApiKeysStub
+    limits: LimitsStub
     process: int
 
 
@@ -161,6 +163,7 @@ class Connection:
                     StatesStub(channel),
                     LeasesStub(channel),
                     ApiKeysStub(channel),
+                    LimitsStub(channel),
                     process,
                 )
             return self._stubs

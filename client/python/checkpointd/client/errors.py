@@ -15,7 +15,9 @@
     ├── Unavailable          the server, or its database, was not there for the whole timeout: try later
     ├── DeadlineExceeded     no answer within the timeout: try later, or allow more time
     ├── ResourceExhausted    the server has no room: free some
-    │   └── TooLarge         one message is over the server's limit: store less, or raise the limit
+    │   ├── TooLarge         one message is over the server's limit: store less, or raise the limit
+    │   ├── Overloaded       the server had too much to do for the whole timeout: try later
+    │   └── QuotaExceeded    the tenant uses all that it may: delete something, or ask an operator for more
     ├── AccessDenied         the caller may not do this
     ├── Unsupported          the server does not know the call: it is older than this client
     ├── ServerFault          a fault of the server's own: its log says more
@@ -181,6 +183,25 @@ class TooLarge(ResourceExhausted):
 
     `metadata` has `size` and `limit`, in bytes, and `option`, the server's option that sets the limit.
     """
+
+
+class Overloaded(ResourceExhausted):
+    """The server had too much to do for the whole timeout; nothing was stored.
+
+    `metadata` has `limit`, `option`, the server's option that sets it, and `retry_after_ms`.
+    """
+
+    advice = "try again later, or start more servers: repeating a call is safe"
+
+
+class QuotaExceeded(ResourceExhausted):
+    """The tenant uses all that it may; nothing was stored.
+
+    `metadata` has `quota` (`threads`, `bytes` or `ops_per_second`), `limit`, and of the last one `retry_after_ms`: that
+    one was exceeded for the whole timeout.
+    """
+
+    advice = "delete what is not needed, or ask who runs this server for more"
 
 
 class AccessDenied(CheckpointdError):

@@ -16,6 +16,7 @@ from checkpointd.v1 import checkpoints_pb2 as checkpoints
 from checkpointd.v1 import core_pb2 as core
 from checkpointd.v1 import graph_pb2 as graphs
 from checkpointd.v1 import leases_pb2 as leases
+from checkpointd.v1 import limits_pb2 as limits
 from checkpointd.v1 import states_pb2 as states
 from checkpointd.v1 import threads_pb2 as threads
 from checkpointd.v1.core_pb2 import Precondition
@@ -391,6 +392,24 @@ def release_lease(*, thread_id: str, holder: str, fencing_token: int) -> Operati
     return rpcs.RELEASE_LEASE.of(
         build(leases.ReleaseLeaseRequest, thread_id=thread_id, holder=holder, fencing_token=fencing_token)
     )
+
+
+def set_quota(
+    *, max_threads: int | None = None, max_bytes: int | None = None, max_ops_per_second: int | None = None
+) -> Operation[None]:
+    """Say what the tenant may use from now on, in place of what was said before; None is no limit. For operators."""
+    quota = build(limits.Quota, max_threads=max_threads, max_bytes=max_bytes, max_ops_per_second=max_ops_per_second)
+    return rpcs.SET_QUOTA.of(limits.SetQuotaRequest(quota=quota))
+
+
+def get_quota() -> Operation[limits.GetQuotaResponse]:
+    """What the tenant may use, and what it uses."""
+    return rpcs.GET_QUOTA.of(limits.GetQuotaRequest())
+
+
+def list_quotas(*, page_size: int = 0, page_token: str = "") -> Operation[limits.ListQuotasResponse]:
+    """A page of the quotas of all tenants that have one, by the tenants' names. For operators."""
+    return rpcs.LIST_QUOTAS.of(build(limits.ListQuotasRequest, page_size=page_size, page_token=page_token))
 
 
 def new_request_id() -> str:

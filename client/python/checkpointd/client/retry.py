@@ -54,7 +54,7 @@ class Attempts:
         if not status.is_transient() or self._connection.closed.is_set():
             raise self.error(status)
         self._pauses = self._pauses or pauses()
-        pause = next(self._pauses)
+        pause = next(self._pauses) + (status.retry_after() or 0.0)
         left = self.time_left()
         if left is not None and pause >= left:
             raise self.error(status)

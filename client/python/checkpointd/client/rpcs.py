@@ -12,6 +12,7 @@ from checkpointd.v1 import api_keys_pb2 as api_keys
 from checkpointd.v1 import checkpoints_pb2 as checkpoints
 from checkpointd.v1 import core_pb2 as core
 from checkpointd.v1 import leases_pb2 as leases
+from checkpointd.v1 import limits_pb2 as limits
 from checkpointd.v1 import states_pb2 as states
 from checkpointd.v1 import threads_pb2 as threads
 
@@ -158,4 +159,13 @@ ROTATE_API_KEY: Rpc[api_keys.RotateApiKeyRequest, api_keys.RotateApiKeyResponse,
 )
 REVOKE_API_KEY: Rpc[api_keys.RevokeApiKeyRequest, api_keys.RevokeApiKeyResponse, None] = Rpc(
     lambda stubs: stubs.api_keys.RevokeApiKey, _nothing
+)
+SET_QUOTA: Rpc[limits.SetQuotaRequest, limits.SetQuotaResponse, None] = Rpc(
+    lambda stubs: stubs.limits.SetQuota, _nothing
+)
+GET_QUOTA: Rpc[limits.GetQuotaRequest, limits.GetQuotaResponse, limits.GetQuotaResponse] = Rpc(
+    lambda stubs: stubs.limits.GetQuota, _as_it_came
+)
+LIST_QUOTAS: Rpc[limits.ListQuotasRequest, limits.ListQuotasResponse, limits.ListQuotasResponse] = Rpc(
+    lambda stubs: stubs.limits.ListQuotas, _as_it_came
 )

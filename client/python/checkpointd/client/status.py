@@ -35,11 +35,17 @@ _KINDS_BY_REASON: dict[str, type[errors.CheckpointdError]] = {
     "LEASE_HELD": errors.LeaseHeld,
     "LEASE_LOST": errors.LeaseLost,
     "NEEDS_CODE": errors.NeedsCode,
+    "OVERLOADED": errors.Overloaded,
+    "TOO_MANY_STREAMS": errors.Overloaded,
+    "QUOTA_EXCEEDED": errors.QuotaExceeded,
 }
 
 # The request may succeed later. A call that was CANCELLED, which nobody here asked for, was broken off by a server that
 # went away or by a fork of this process.
 _TRANSIENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
+# The detail by which a server says when to try again, in milliseconds.
+_RETRY_AFTER = "retry_after_ms"
 
 # What gRPC itself says when there is no connection, and its reasons in fewer words; of others, the last words count.
 _NOT_CONNECTED = re.compile(r"failed to connect|errors resolving|dns resolution failed", re.IGNORECASE)
@@ -79,7 +85,12 @@ class Status(NamedTuple):
 
     def is_transient(self) -> bool:
         """Whether the same request may succeed if it is sent again."""
-        return self.code in _TRANSIENT
+        return self.code in _TRANSIENT or self.retry_after() is not None
+
+    def retry_after(self) -> float | None:
+        """Seconds that a server with too much to do wants to be left alone; None when it said nothing of the kind."""
+        delay = self.metadata.get(_RETRY_AFTER, "") if self.code is grpc.StatusCode.RESOURCE_EXHAUSTED else ""
+        return int(delay) / 1000 if delay.isascii() and delay.isdecimal() and len(delay) < 10 else None
 
     def is_not_connected(self) -> bool:
         """Whether the call reached no server."""

@@ -49,6 +49,7 @@ class Rpc:
     def __init__(self, method: MethodDescriptor) -> None:
         needed = method.GetOptions().Extensions[access_pb2.access]
         self.name = method.name
+        self.service: str = method.full_name.rpartition(".")[0]
         self.role = needed.role
         self.reach = needed.reach
         self._threads = [field for field in method.input_type.fields if field.name in _THREADS]

@@ -37,28 +37,29 @@ class Call:
     def __init__(self, monitor: "Monitor", rpc: str, context: Context) -> None:
         self.rpc = rpc
         self._monitor = monitor
-        self._context = context
+        # Until it is answered: then gRPC's part of it is gone, and to ask that would end the process.
+        self._context: Context | None = context
         self._request_id: str | None = None
         self._began = time.perf_counter()
         self._span = None if monitor.tracer is None else monitor.tracer.began(rpc, context.invocation_metadata() or ())
         if self._span is not None:
             self._span.make_current()
 
-    @property
-    def request_id(self) -> str:
+    def told(self) -> dict[str, str]:
+        """What a line of the log says of it; nothing once it is answered: what still goes on is about others too."""
+        if self._context is None:
+            return {}
+        return {"rpc": self.rpc, "request_id": self._id(self._context), "peer": str(self._context.peer())}
+
+    def _id(self, context: Context) -> str:
         """The caller's name for it, or one of ours."""
         if self._request_id is None:
-            given = [value for key, value in self._context.invocation_metadata() or () if key == _REQUEST_ID]
+            given = [value for key, value in context.invocation_metadata() or () if key == _REQUEST_ID]
             if len(given) == 1 and isinstance(given[0], str) and 0 < len(given[0]) <= _LONGEST_ID:
                 self._request_id = given[0]
             else:
                 self._request_id = uuid.uuid4().hex
         return self._request_id
-
-    @property
-    def peer(self) -> str:
-        """Who called."""
-        return str(self._context.peer())
 
     def end(self, error: BaseException | None = None) -> None:
         """It is answered, or `error` is why not."""
@@ -72,6 +73,7 @@ class Call:
             self._span.end(code, error)
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug("%s %s %.1f ms", self.rpc, code, seconds * 1000, extra={"code": code, "seconds": seconds})
+        self._context = None
 
 
 _current: ContextVar[Call | None] = ContextVar("call", default=None)

@@ -71,7 +71,7 @@ class _Metrics(Collector):
             yield family
         yield _counter("batches_failed", "Transactions that the database refused or broke off.", tally.failed)
         yield _gauge(
-            "queued_commits", "Commits that wait for the transaction that will have them.", self._engine.queued
+            "queued_commits", "Commits that wait for the transaction that will have them.", self._engine.queued()
         )
 
     def _pools(self) -> Iterator[Metric]:

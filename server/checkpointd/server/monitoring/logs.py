@@ -29,7 +29,7 @@ def set_up(level: str, style: str) -> None:
 def _about_its_call(record: logging.LogRecord) -> bool:
     call = current_call()
     if call is not None:
-        record.rpc, record.request_id, record.peer = call.rpc, call.request_id, call.peer
+        vars(record).update(call.told())
     return True
 
 

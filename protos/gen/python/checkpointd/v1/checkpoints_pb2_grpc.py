@@ -168,6 +168,8 @@ class CheckpointsServicer(object):
         Errors, which end the stream:
         * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a request has no ops or too many, or an op has the number 0.
         * `UNAVAILABLE`, reason `SERVER_STOPPING`: all that was taken is answered; send the rest elsewhere or later.
+        * `RESOURCE_EXHAUSTED`, reason `OVERLOADED`: a request had no room in the server's memory. All that was taken before is
+        answered; send the rest when the delay has passed.
 
         A session may also be carried by a plain TCP socket, which costs a fraction of what gRPC does. A server that has one
         says so in the initial metadata of every Session call: `checkpointd-session-offer-bin` is a SessionOffer. A client that

@@ -308,6 +308,39 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
           "metadata": {"key_id": "k3vq7m2x9a4d"}
         }
     """
+    ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 38
+    """ERROR_REASON_OVERLOADED: the server has as much to do as it may: requests under way (`--max-in-flight`), commits that wait
+    for the database (`--max-queue`), or bytes of requests in memory (`--max-request-bytes`). Nothing was done. Send the same
+    request again, here or to another server, but not before `retry_after_ms` have passed; the status's details say the same as
+    a google.rpc.RetryInfo. Sent with RESOURCE_EXHAUSTED.
+        {
+          "code": "RESOURCE_EXHAUSTED",
+          "message": "the server has 10000 requests under way and takes no more for now; try again in 100 ms",
+          "reason": "OVERLOADED",
+          "metadata": {"limit": "10000", "option": "--max-in-flight", "retry_after_ms": "100"}
+        }
+    """
+    ERROR_REASON_TOO_MANY_STREAMS: _ErrorReason.ValueType  # 39
+    """ERROR_REASON_TOO_MANY_STREAMS: the server carries as many calls that last as it may (`--max-streams`): sessions, lists, and
+    calls that wait for a lease. As OVERLOADED otherwise. Sent with RESOURCE_EXHAUSTED.
+        {
+          "code": "RESOURCE_EXHAUSTED",
+          "message": "the server has 10000 streams open and takes no more for now; try again in 1000 ms",
+          "reason": "TOO_MANY_STREAMS",
+          "metadata": {"limit": "10000", "option": "--max-streams", "retry_after_ms": "1000"}
+        }
+    """
+    ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 40
+    """ERROR_REASON_QUOTA_EXCEEDED: the tenant uses all that it may (limits.proto); `quota` says what: `threads`, `bytes` or
+    `ops_per_second`. Nothing was done. Of `ops_per_second` there are `retry_after_ms` and a google.rpc.RetryInfo, as with
+    OVERLOADED; the others stay exceeded until something is deleted or an operator allows more. Sent with RESOURCE_EXHAUSTED.
+        {
+          "code": "RESOURCE_EXHAUSTED",
+          "message": "the tenant 'team-a' may make 100 requests a second; try again in 20 ms",
+          "reason": "QUOTA_EXCEEDED",
+          "metadata": {"quota": "ops_per_second", "limit": "100", "retry_after_ms": "20"}
+        }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -590,6 +623,39 @@ ERROR_REASON_API_KEY_NOT_FOUND: ErrorReason.ValueType  # 29
       "message": "there is no API key 'k3vq7m2x9a4d'; see ListApiKeys",
       "reason": "API_KEY_NOT_FOUND",
       "metadata": {"key_id": "k3vq7m2x9a4d"}
+    }
+"""
+ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 38
+"""ERROR_REASON_OVERLOADED: the server has as much to do as it may: requests under way (`--max-in-flight`), commits that wait
+for the database (`--max-queue`), or bytes of requests in memory (`--max-request-bytes`). Nothing was done. Send the same
+request again, here or to another server, but not before `retry_after_ms` have passed; the status's details say the same as
+a google.rpc.RetryInfo. Sent with RESOURCE_EXHAUSTED.
+    {
+      "code": "RESOURCE_EXHAUSTED",
+      "message": "the server has 10000 requests under way and takes no more for now; try again in 100 ms",
+      "reason": "OVERLOADED",
+      "metadata": {"limit": "10000", "option": "--max-in-flight", "retry_after_ms": "100"}
+    }
+"""
+ERROR_REASON_TOO_MANY_STREAMS: ErrorReason.ValueType  # 39
+"""ERROR_REASON_TOO_MANY_STREAMS: the server carries as many calls that last as it may (`--max-streams`): sessions, lists, and
+calls that wait for a lease. As OVERLOADED otherwise. Sent with RESOURCE_EXHAUSTED.
+    {
+      "code": "RESOURCE_EXHAUSTED",
+      "message": "the server has 10000 streams open and takes no more for now; try again in 1000 ms",
+      "reason": "TOO_MANY_STREAMS",
+      "metadata": {"limit": "10000", "option": "--max-streams", "retry_after_ms": "1000"}
+    }
+"""
+ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 40
+"""ERROR_REASON_QUOTA_EXCEEDED: the tenant uses all that it may (limits.proto); `quota` says what: `threads`, `bytes` or
+`ops_per_second`. Nothing was done. Of `ops_per_second` there are `retry_after_ms` and a google.rpc.RetryInfo, as with
+OVERLOADED; the others stay exceeded until something is deleted or an operator allows more. Sent with RESOURCE_EXHAUSTED.
+    {
+      "code": "RESOURCE_EXHAUSTED",
+      "message": "the tenant 'team-a' may make 100 requests a second; try again in 20 ms",
+      "reason": "QUOTA_EXCEEDED",
+      "metadata": {"quota": "ops_per_second", "limit": "100", "retry_after_ms": "20"}
     }
 """
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason

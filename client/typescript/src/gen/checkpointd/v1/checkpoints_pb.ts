@@ -6,6 +6,9 @@
 //   * UNAVAILABLE, reason DATABASE_UNAVAILABLE, DATABASE_READ_ONLY or SERVER_STOPPING, or without a reason when the server
 //     can't be reached: a write may or may not have been stored; send the same request again after a pause.
 //   * RESOURCE_EXHAUSTED, reason DATABASE_FULL: the database refused the write for want of space.
+//   * RESOURCE_EXHAUSTED, reason OVERLOADED or TOO_MANY_STREAMS: the server has as much to do as it may. Nothing was done; send
+//     the same request again when the delay has passed that the error names.
+//   * RESOURCE_EXHAUSTED, reason QUOTA_EXCEEDED: the tenant uses all that it may (limits.proto). Nothing was done.
 //   * DATA_LOSS, reason VALUE_DAMAGED, of those that read: a stored value is not what it was.
 //
 // Every write names its rows, so a request that is sent twice has the same effect as once.
@@ -991,6 +994,8 @@ export const Checkpoints: GenService<{
    * Errors, which end the stream:
    * * `INVALID_ARGUMENT`, reason `INVALID_FIELD`: a request has no ops or too many, or an op has the number 0.
    * * `UNAVAILABLE`, reason `SERVER_STOPPING`: all that was taken is answered; send the rest elsewhere or later.
+   * * `RESOURCE_EXHAUSTED`, reason `OVERLOADED`: a request had no room in the server's memory. All that was taken before is
+   *   answered; send the rest when the delay has passed.
    *
    * A session may also be carried by a plain TCP socket, which costs a fraction of what gRPC does. A server that has one
    * says so in the initial metadata of every Session call: `checkpointd-session-offer-bin` is a SessionOffer. A client that
