@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 
+from checkpointd.client import Client, retention_policy
 from checkpointd.client.langgraph import RemoteSaver
 from tests.graphs.configs import thread
 from tests.graphs.delta import CHANNELS, Move, Seen, Witness, delta_graph
 from tests.graphs.processes import Processes
+from tests.server_process import ServerProcess
 
 SAY, RESET = Move("say"), Move("say", mode="reset")
 
@@ -172,3 +174,18 @@ def test_both_ways_of_asking_give_the_same_history(processes: Processes, saver: 
         found = saver.get_delta_channel_history(config=state.config, channels=CHANNELS)
         assert asyncio.run(ask(state.config)) == found
         assert BaseCheckpointSaver.get_delta_channel_history(saver, config=state.config, channels=CHANNELS) == found
+
+
+@games
+@pytest.mark.parametrize("match", [3, 1000], indirect=True)
+def test_what_retention_keeps_is_what_it_was(
+    match: Match, moves: list[Move], saver: RemoteSaver, server: ServerProcess, tenant: str
+) -> None:
+    match.play(*moves)
+    expected = list(map(visible, match.expected()))
+    with Client(server.address, tenant=tenant) as client:
+        for kept in (4, 2):
+            client.apply_retention_policy(policy=retention_policy(keep_last=kept))
+            assert list(map(visible, match.seen())) == expected[-kept:]
+    match.play(SAY, RESET, SAY)
+    assert list(map(visible, match.seen()))[2:] == list(map(visible, match.expected()))[len(expected) :]

@@ -34,6 +34,7 @@ _OPTIONS = {
     "--jwt-audience": "CHECKPOINTD_JWT_AUDIENCE",
     "--jwt-claim": "CHECKPOINTD_JWT_CLAIM",
     "--row-security": "CHECKPOINTD_ROW_SECURITY",
+    "--retention-interval": "CHECKPOINTD_RETENTION_INTERVAL",
     "--metrics-listen": "CHECKPOINTD_METRICS_LISTEN",
     "--traces": "CHECKPOINTD_TRACES",
     "--log-format": "CHECKPOINTD_LOG_FORMAT",

@@ -96,6 +96,10 @@ _LIMITS: dict[str, tuple[int, int] | None] = {
     "CopyThreadRequest.source_thread_id": _THREAD,
     "CopyThreadRequest.target_thread_id": _THREAD,
     "CopyThreadRequest.request_id": _REQUEST,
+    "RetentionPolicy.name": (1, 63),
+    "RetentionPolicy.labels key": (1, 63),
+    "RetentionPolicy.labels value": (0, 255),
+    "DeleteRetentionPolicyRequest.name": (1, 63),
     "PruneThreadsRequest.request_id": _REQUEST,
     "DeleteRunsRequest.request_id": _REQUEST,
     "PruneThreadsRequest.thread_ids": _THREAD,
@@ -109,6 +113,8 @@ _STRUCTURED = {
     "GetStateHistoryRequest.metadata_filter",
     "UpdateStateRequest.metadata",
     "ListThreadsRequest.page_token",
+    "ApplyRetentionPolicyRequest.page_token",
+    "RetentionPolicy.keep_metadata",
     "ListQuotasRequest.page_token",
 }
 

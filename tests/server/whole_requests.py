@@ -18,6 +18,8 @@ _VALUES: dict[str, str] = {
     "checkpointd.v1.GetStateHistoryRequest.metadata_filter": '{"run_id": "x"}',
     "checkpointd.v1.UpdateStateRequest.metadata": '{"run_id": "x"}',
     "checkpointd.v1.ListThreadsRequest.page_token": "",
+    "checkpointd.v1.RetentionPolicy.keep_metadata": '{"run_id": "x"}',
+    "checkpointd.v1.ApplyRetentionPolicyRequest.page_token": "",
     "checkpointd.v1.CopyThreadRequest.source_thread_id": "source",
     "checkpointd.v1.CopyThreadRequest.target_thread_id": "target",
 }
@@ -52,6 +54,9 @@ def whole_request(rpc: str) -> Any:
     request = new_request(rpc)
     for _ in _fill(request, ""):
         pass
+    if "policy" in request.DESCRIPTOR.fields_by_name:
+        for length in (request.policy.delete_idle_after, request.policy.max_age):
+            length.FromSeconds(24 * 3600)
     for name in _OF_BEFORE:
         if name in request.DESCRIPTOR.fields_by_name:
             request.ClearField(name)

@@ -15,7 +15,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from checkpointd.v1 import api_keys_pb2, checkpoints_pb2, leases_pb2, limits_pb2, states_pb2, threads_pb2
+from checkpointd.v1 import api_keys_pb2, checkpoints_pb2, leases_pb2, limits_pb2, retention_pb2, states_pb2, threads_pb2
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -25,6 +25,7 @@ SERVICES = (
     checkpoints_pb2.DESCRIPTOR.services_by_name["Checkpoints"],
     leases_pb2.DESCRIPTOR.services_by_name["Leases"],
     limits_pb2.DESCRIPTOR.services_by_name["Limits"],
+    retention_pb2.DESCRIPTOR.services_by_name["Retention"],
     states_pb2.DESCRIPTOR.services_by_name["States"],
     threads_pb2.DESCRIPTOR.services_by_name["Threads"],
 )

@@ -344,6 +344,16 @@ const (
 	//	  "metadata": {"quota": "ops_per_second", "limit": "100", "retry_after_ms": "20"}
 	//	}
 	ErrorReason_ERROR_REASON_QUOTA_EXCEEDED ErrorReason = 40
+	// ERROR_REASON_POLICY_REMOVES_EVERYTHING: the retention policy would delete every thread that the tenant has. Nothing was done.
+	// Sent with FAILED_PRECONDITION.
+	//
+	//	{
+	//	  "code": "FAILED_PRECONDITION",
+	//	  "message": "the policy would delete all 12 threads of the tenant; say remove_everything if that is meant",
+	//	  "reason": "POLICY_REMOVES_EVERYTHING",
+	//	  "metadata": {"threads": "12"}
+	//	}
+	ErrorReason_ERROR_REASON_POLICY_REMOVES_EVERYTHING ErrorReason = 30
 )
 
 // Enum value maps for ErrorReason.
@@ -382,41 +392,43 @@ var (
 		38: "ERROR_REASON_OVERLOADED",
 		39: "ERROR_REASON_TOO_MANY_STREAMS",
 		40: "ERROR_REASON_QUOTA_EXCEEDED",
+		30: "ERROR_REASON_POLICY_REMOVES_EVERYTHING",
 	}
 	ErrorReason_value = map[string]int32{
-		"ERROR_REASON_UNSPECIFIED":          0,
-		"ERROR_REASON_INVALID_FIELD":        1,
-		"ERROR_REASON_MALFORMED_REQUEST":    2,
-		"ERROR_REASON_MESSAGE_TOO_LARGE":    3,
-		"ERROR_REASON_CHECKPOINT_NOT_FOUND": 4,
-		"ERROR_REASON_THREAD_NOT_FOUND":     5,
-		"ERROR_REASON_THREAD_EXISTS":        6,
-		"ERROR_REASON_DATABASE_UNAVAILABLE": 7,
-		"ERROR_REASON_DATABASE_READ_ONLY":   8,
-		"ERROR_REASON_DATABASE_FULL":        9,
-		"ERROR_REASON_UNEXPECTED":           10,
-		"ERROR_REASON_GRAPH_NOT_FOUND":      11,
-		"ERROR_REASON_GRAPH_UNKNOWN":        12,
-		"ERROR_REASON_SUBGRAPH_NOT_FOUND":   13,
-		"ERROR_REASON_INVALID_UPDATE":       14,
-		"ERROR_REASON_NEEDS_CODE":           15,
-		"ERROR_REASON_NOTHING_TO_COPY":      16,
-		"ERROR_REASON_HEAD_MOVED":           17,
-		"ERROR_REASON_LEASE_LOST":           18,
-		"ERROR_REASON_LEASE_HELD":           19,
-		"ERROR_REASON_SERVER_STOPPING":      20,
-		"ERROR_REASON_ALREADY_WRITTEN":      21,
-		"ERROR_REASON_BASE_MISMATCH":        22,
-		"ERROR_REASON_VALUE_DAMAGED":        23,
-		"ERROR_REASON_CREDENTIAL_MISSING":   24,
-		"ERROR_REASON_CREDENTIAL_INVALID":   25,
-		"ERROR_REASON_CREDENTIAL_EXPIRED":   26,
-		"ERROR_REASON_PERMISSION_DENIED":    27,
-		"ERROR_REASON_API_KEYS_OFF":         28,
-		"ERROR_REASON_API_KEY_NOT_FOUND":    29,
-		"ERROR_REASON_OVERLOADED":           38,
-		"ERROR_REASON_TOO_MANY_STREAMS":     39,
-		"ERROR_REASON_QUOTA_EXCEEDED":       40,
+		"ERROR_REASON_UNSPECIFIED":               0,
+		"ERROR_REASON_INVALID_FIELD":             1,
+		"ERROR_REASON_MALFORMED_REQUEST":         2,
+		"ERROR_REASON_MESSAGE_TOO_LARGE":         3,
+		"ERROR_REASON_CHECKPOINT_NOT_FOUND":      4,
+		"ERROR_REASON_THREAD_NOT_FOUND":          5,
+		"ERROR_REASON_THREAD_EXISTS":             6,
+		"ERROR_REASON_DATABASE_UNAVAILABLE":      7,
+		"ERROR_REASON_DATABASE_READ_ONLY":        8,
+		"ERROR_REASON_DATABASE_FULL":             9,
+		"ERROR_REASON_UNEXPECTED":                10,
+		"ERROR_REASON_GRAPH_NOT_FOUND":           11,
+		"ERROR_REASON_GRAPH_UNKNOWN":             12,
+		"ERROR_REASON_SUBGRAPH_NOT_FOUND":        13,
+		"ERROR_REASON_INVALID_UPDATE":            14,
+		"ERROR_REASON_NEEDS_CODE":                15,
+		"ERROR_REASON_NOTHING_TO_COPY":           16,
+		"ERROR_REASON_HEAD_MOVED":                17,
+		"ERROR_REASON_LEASE_LOST":                18,
+		"ERROR_REASON_LEASE_HELD":                19,
+		"ERROR_REASON_SERVER_STOPPING":           20,
+		"ERROR_REASON_ALREADY_WRITTEN":           21,
+		"ERROR_REASON_BASE_MISMATCH":             22,
+		"ERROR_REASON_VALUE_DAMAGED":             23,
+		"ERROR_REASON_CREDENTIAL_MISSING":        24,
+		"ERROR_REASON_CREDENTIAL_INVALID":        25,
+		"ERROR_REASON_CREDENTIAL_EXPIRED":        26,
+		"ERROR_REASON_PERMISSION_DENIED":         27,
+		"ERROR_REASON_API_KEYS_OFF":              28,
+		"ERROR_REASON_API_KEY_NOT_FOUND":         29,
+		"ERROR_REASON_OVERLOADED":                38,
+		"ERROR_REASON_TOO_MANY_STREAMS":          39,
+		"ERROR_REASON_QUOTA_EXCEEDED":            40,
+		"ERROR_REASON_POLICY_REMOVES_EVERYTHING": 30,
 	}
 )
 
@@ -451,7 +463,7 @@ var File_checkpointd_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_checkpointd_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"!checkpointd/v1/error_reason.proto\x12\x0echeckpointd.v1*\xdf\b\n" +
+	"!checkpointd/v1/error_reason.proto\x12\x0echeckpointd.v1*\x8b\t\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12\"\n" +
@@ -486,7 +498,8 @@ const file_checkpointd_v1_error_reason_proto_rawDesc = "" +
 	"\x1eERROR_REASON_API_KEY_NOT_FOUND\x10\x1d\x12\x1b\n" +
 	"\x17ERROR_REASON_OVERLOADED\x10&\x12!\n" +
 	"\x1dERROR_REASON_TOO_MANY_STREAMS\x10'\x12\x1f\n" +
-	"\x1bERROR_REASON_QUOTA_EXCEEDED\x10(B4\n" +
+	"\x1bERROR_REASON_QUOTA_EXCEEDED\x10(\x12*\n" +
+	"&ERROR_REASON_POLICY_REMOVES_EVERYTHING\x10\x1eB4\n" +
 	"\x12dev.checkpointd.v1P\x01Z\x1ccheckpointd/v1;checkpointdv1b\x06proto3"
 
 var (

@@ -9,6 +9,8 @@ from checkpointd.engine.database import Database
 from checkpointd.engine.leases import Leases
 from checkpointd.engine.quotas import Quotas
 from checkpointd.engine.readiness import Readiness
+from checkpointd.engine.retention import Retention
+from checkpointd.engine.retention_rounds import RetentionRounds
 from checkpointd.engine.states import States
 from checkpointd.engine.sweep import Sweep
 from checkpointd.engine.tally import BatchObserver, CacheTally, CommitTally, Pool
@@ -25,14 +27,23 @@ class Engine:
     api_keys: ApiKeys
     readiness: Readiness
     quotas: Quotas
+    retention: Retention
+    retention_rounds: RetentionRounds
 
     def __init__(
-        self, database: Database, *, value_cache: int = 128 << 20, observer: BatchObserver | None = None
+        self,
+        database: Database,
+        *,
+        value_cache: int = 128 << 20,
+        observer: BatchObserver | None = None,
+        retention_interval: float = 0,
     ) -> None:
         """`value_cache` is how many bytes of values to keep in memory, to compare the next ones with; with 0 all are
-        stored whole. `observer` is told of every batch that is committed."""
+        stored whole. `observer` is told of every batch that is committed. `retention_interval`
+        is how many seconds lie between two rounds of retention; with 0 there is none."""
         self._database = database
         self._observer = observer
+        self._retention_interval = retention_interval
         self._value_cache = value_cache
 
     async def open(self) -> None:
@@ -50,12 +61,16 @@ class Engine:
         self.api_keys = ApiKeys(self._database)
         self.readiness = Readiness(self._database)
         self.quotas = Quotas(self._database)
+        self.retention = Retention(self._database)
+        self.retention_rounds = RetentionRounds(self._database, self.retention, self._retention_interval)
         await self.quotas.refresh()  # none must be passed over at the start
         self._background = [
             asyncio.create_task(Sweep(self._database).run()),
             asyncio.create_task(self.readiness.run()),
             asyncio.create_task(self.quotas.run()),
         ]
+        if self._retention_interval:
+            self._background.append(asyncio.create_task(self.retention_rounds.run()))
 
     @property
     def commits(self) -> CommitTally:

@@ -18,6 +18,7 @@
     ├── ValueDamaged           a stored value is not what it was
     ├── LeaseHeld              somebody else has it
     ├── ApiKeyNotFound
+    ├── PolicyRemovesEverything
     ├── DatabaseUnavailable    try again
     ├── DatabaseReadOnly       try again
     ├── DatabaseFull
@@ -230,6 +231,18 @@ class ApiKeyNotFound(EngineError):
 
     def __init__(self, key_id: str) -> None:
         super().__init__(f"there is no API key {key_id!r}; see ListApiKeys", key_id=key_id)
+
+
+class PolicyRemovesEverything(EngineError):
+    """The retention policy would delete every thread of the tenant, and nobody said that this is meant."""
+
+    reason = ErrorReason.ERROR_REASON_POLICY_REMOVES_EVERYTHING
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(
+            f"the policy would delete all {threads} threads of the tenant; say remove_everything if that is meant",
+            threads=str(threads),
+        )
 
 
 class DatabaseUnavailable(EngineError):

@@ -55,6 +55,16 @@ class CacheTally:
     bytes: int = 0
 
 
+@dataclass(slots=True)
+class RetentionTally:
+    """Of what retention has removed in the background."""
+
+    rounds: int = 0
+    threads: int = 0
+    checkpoints: int = 0
+    bytes: int = 0
+
+
 class Pool(NamedTuple):
     """A pool of connections, at this moment."""
 

@@ -42,6 +42,7 @@ class Config:
     database_connections: int
     drain_timeout: float  # seconds
     identity: IdentityConfig
+    retention_interval: float  # seconds; 0: never
     metrics_listen: str | None
     traces: str  # one of _TRACES
     log_format: str
@@ -128,6 +129,12 @@ def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str])
         "30",
         "SECONDS",
         "how long a stopping server lets running calls finish before it cuts them off.",
+    )
+    option(
+        "retention-interval",
+        "600",
+        "SECONDS",
+        "how long after a round of retention the next one begins, by one of the servers; 0: not by this one.",
     )
     option(
         "metrics-listen",
@@ -223,6 +230,7 @@ def from_options(options: argparse.Namespace, arguments: Sequence[str], environm
         ),
         drain_timeout=_number(named("drain-timeout"), options.drain_timeout, 0, 3600),
         identity=identity,
+        retention_interval=_number(named("retention-interval"), options.retention_interval, 0, 86400),
         metrics_listen=_metrics_listen(named("metrics-listen"), options.metrics_listen),
         traces=_traces(named("traces"), options.traces),
         log_format=options.log_format,

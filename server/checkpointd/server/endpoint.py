@@ -22,14 +22,16 @@ from checkpointd.server.identity.tls import Certificates
 from checkpointd.server.leases import LeasesHandlers
 from checkpointd.server.limits import LimitsHandlers, QuotaCheck
 from checkpointd.server.monitoring.calls import Monitor
+from checkpointd.server.retention import RetentionHandlers
 from checkpointd.server.session_socket import SessionSockets
 from checkpointd.server.states import StatesHandlers
 from checkpointd.server.threads import ThreadsHandlers
-from checkpointd.v1 import api_keys_pb2, checkpoints_pb2, leases_pb2, limits_pb2, states_pb2, threads_pb2
+from checkpointd.v1 import api_keys_pb2, checkpoints_pb2, leases_pb2, limits_pb2, retention_pb2, states_pb2, threads_pb2
 from checkpointd.v1.api_keys_pb2_grpc import add_ApiKeysServicer_to_server
 from checkpointd.v1.checkpoints_pb2_grpc import add_CheckpointsServicer_to_server
 from checkpointd.v1.leases_pb2_grpc import add_LeasesServicer_to_server
 from checkpointd.v1.limits_pb2_grpc import add_LimitsServicer_to_server
+from checkpointd.v1.retention_pb2_grpc import add_RetentionServicer_to_server
 from checkpointd.v1.states_pb2_grpc import add_StatesServicer_to_server
 from checkpointd.v1.threads_pb2_grpc import add_ThreadsServicer_to_server
 
@@ -40,6 +42,7 @@ _CONTRACT = (
     checkpoints_pb2.DESCRIPTOR.services_by_name["Checkpoints"],
     leases_pb2.DESCRIPTOR.services_by_name["Leases"],
     limits_pb2.DESCRIPTOR.services_by_name["Limits"],
+    retention_pb2.DESCRIPTOR.services_by_name["Retention"],
     states_pb2.DESCRIPTOR.services_by_name["States"],
     threads_pb2.DESCRIPTOR.services_by_name["Threads"],
 )
@@ -126,6 +129,7 @@ class Endpoint:
         add_ApiKeysServicer_to_server(api_keys, server)
         add_LeasesServicer_to_server(LeasesHandlers(self._engine), server)
         add_LimitsServicer_to_server(LimitsHandlers(self._engine), server)
+        add_RetentionServicer_to_server(RetentionHandlers(self._engine), server)
         add_StatesServicer_to_server(StatesHandlers(self._engine), server)
         add_ThreadsServicer_to_server(ThreadsHandlers(self._engine), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

@@ -67,6 +67,7 @@ class Service:
             ),
             value_cache=config.value_cache,
             observer=tracer,
+            retention_interval=config.retention_interval,
         )
         await engine.open()
         self._started.push_async_callback(engine.close)

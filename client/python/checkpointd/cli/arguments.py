@@ -39,7 +39,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         )
         command.set_defaults(parser=command)
         add_options(command)
-        if name != "keys":  # whose actions have them
+        if name not in ("keys", "retention"):  # whose actions have them
             _add_common_options(command)
     if words and words[0].startswith("-") and words[0] not in ("-h", "--help", "--version"):
         # Without what follows, which argparse would quote as the command: it may be anything.
@@ -311,6 +311,54 @@ def _quotas(command: argparse.ArgumentParser) -> None:
         )
 
 
+def _add_terms(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--label", action="append", type=_label, metavar="KEY=VALUE", help="only threads with this label; once for each"
+    )
+    command.add_argument(
+        "--older-than", type=_length, metavar="TIME", help="delete threads that have not changed for so long: 30d, 12h"
+    )
+    command.add_argument(
+        "--keep-last", type=_count, metavar="N", help="leave the last N checkpoints of each namespace of the others"
+    )
+    command.add_argument(
+        "--max-age", type=_length, metavar="TIME", help="remove older checkpoints of the others; the head stays"
+    )
+    command.add_argument(
+        "--keep-metadata",
+        default="",
+        metavar="JSON",
+        help="an object: checkpoints whose metadata has it are kept, however old",
+    )
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--dry-run", action="store_true", help="only say what would go, and how many bytes")
+    _add_yes(command)
+
+
+def _cleanup(command: argparse.ArgumentParser) -> None:
+    _add_terms(command)
+    _add_run(command)
+
+
+def _retention(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(title="actions", required=True, metavar="ACTION", dest="action")
+    listing = actions.add_parser("list", help="list the policies", allow_abbrev=False)
+    setting = actions.add_parser("set", help="add or change a policy", allow_abbrev=False)
+    setting.add_argument("name", metavar="NAME", help="the policy's name")
+    _add_terms(setting)
+    _add_yes(setting)
+    removing = actions.add_parser("remove", help="remove a policy", allow_abbrev=False)
+    removing.add_argument("name", metavar="NAME", help="the policy's name")
+    running = actions.add_parser("run", help="carry policies out now", allow_abbrev=False)
+    running.add_argument("names", nargs="*", metavar="NAME", help="which ones. Default: all.")
+    _add_run(running)
+    for action in (listing, setting, removing, running):
+        _add_common_options(action)
+        action.set_defaults(parser=action)
+
+
 _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
     "threads": ("list threads", "List the tenant's threads.", _threads),
     "state": (
@@ -347,6 +395,17 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
         _quotas,
     ),
     "prune": ("remove old checkpoints of threads", "Remove old checkpoints of threads.", _prune),
+    "cleanup": (
+        "remove what is old",
+        "Delete threads, and remove checkpoints of others, that are too old: `cleanup --older-than 30d`. What would go "
+        "is said first.",
+        _cleanup,
+    ),
+    "retention": (
+        "say what becomes of threads in time",
+        "List, set and remove policies, which the servers carry out by themselves, or carry them out now.",
+        _retention,
+    ),
     "keys": (
         "manage API keys",
         "Make, list, rotate and revoke API keys, for servers that take them (`serve --auth api-key`). The first one is "

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 
-from checkpointd.cli import diff, history, ids, keys, quotas, removal, state, threads, update
+from checkpointd.cli import diff, history, ids, keys, quotas, removal, retention, state, threads, update
 from checkpointd.cli.printing import Printer
 from checkpointd.client import (
     CheckpointdError,
@@ -32,6 +32,8 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace, Printer], int]] = {
     "prune": removal.prune,
     "keys": keys.run,
     "quotas": quotas.run,
+    "retention": retention.run,
+    "cleanup": retention.cleanup,
 }
 
 _FAILED, _CALLED_WRONGLY, _NO_ANSWER = 1, 2, 3

@@ -32,6 +32,7 @@ from checkpointd.client.errors import (
     UnreadableValue,
     Unsupported,
 )
+from checkpointd.client.retention import retention_policy
 
 __all__ = [
     "Aborted",
@@ -61,4 +62,5 @@ __all__ = [
     "UnknownTask",
     "UnreadableValue",
     "Unsupported",
+    "retention_policy",
 ]

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from checkpointd.client import api_keys, operations
+from checkpointd.client import api_keys, operations, retention
 from checkpointd.client.calls import acall, call
 from checkpointd.client.connection import Connection
 from checkpointd.client.credentials import Credentials
@@ -152,6 +152,10 @@ class Client(_Connected):
     set_quota = _call(operations.set_quota)
     get_quota = _call(operations.get_quota)
     list_quotas = _call(operations.list_quotas)
+    set_retention_policy = _call(retention.set_retention_policy)
+    list_retention_policies = _call(retention.list_retention_policies)
+    delete_retention_policy = _call(retention.delete_retention_policy)
+    apply_retention_policy = _call(retention.apply_retention_policy)
 
     def close(self) -> None:
         """Close the channel. Calls under way fail with ClientClosed. Closing twice is allowed."""
@@ -203,6 +207,10 @@ class AsyncClient(_Connected):
     set_quota = _acall(operations.set_quota)
     get_quota = _acall(operations.get_quota)
     list_quotas = _acall(operations.list_quotas)
+    set_retention_policy = _acall(retention.set_retention_policy)
+    list_retention_policies = _acall(retention.list_retention_policies)
+    delete_retention_policy = _acall(retention.delete_retention_policy)
+    apply_retention_policy = _acall(retention.apply_retention_policy)
 
     async def close(self) -> None:
         """Close the channel. Calls under way fail with ClientClosed. Closing twice is allowed."""

@@ -22,6 +22,7 @@ from checkpointd.v1.api_keys_pb2_grpc import ApiKeysStub
 from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsStub
 from checkpointd.v1.leases_pb2_grpc import LeasesStub
 from checkpointd.v1.limits_pb2_grpc import LimitsStub
+from checkpointd.v1.retention_pb2_grpc import RetentionStub
 from checkpointd.v1.states_pb2_grpc import StatesStub
 from checkpointd.v1.threads_pb2_grpc import ThreadsStub
 
@@ -59,6 +60,7 @@ class Stubs(NamedTuple):
     leases: LeasesStub
     api_keys: ApiKeysStub
     limits: LimitsStub
+    retention: RetentionStub
     process: int
 
 
@@ -164,6 +166,7 @@ class Connection:
                     LeasesStub(channel),
                     ApiKeysStub(channel),
                     LimitsStub(channel),
+                    RetentionStub(channel),
                     process,
                 )
             return self._stubs

@@ -13,6 +13,7 @@ from checkpointd.v1 import checkpoints_pb2 as checkpoints
 from checkpointd.v1 import core_pb2 as core
 from checkpointd.v1 import leases_pb2 as leases
 from checkpointd.v1 import limits_pb2 as limits
+from checkpointd.v1 import retention_pb2 as retention
 from checkpointd.v1 import states_pb2 as states
 from checkpointd.v1 import threads_pb2 as threads
 
@@ -169,3 +170,17 @@ GET_QUOTA: Rpc[limits.GetQuotaRequest, limits.GetQuotaResponse, limits.GetQuotaR
 LIST_QUOTAS: Rpc[limits.ListQuotasRequest, limits.ListQuotasResponse, limits.ListQuotasResponse] = Rpc(
     lambda stubs: stubs.limits.ListQuotas, _as_it_came
 )
+SET_RETENTION_POLICY: Rpc[retention.SetRetentionPolicyRequest, retention.SetRetentionPolicyResponse, None] = Rpc(
+    lambda stubs: stubs.retention.SetRetentionPolicy, _nothing
+)
+LIST_RETENTION_POLICIES: Rpc[
+    retention.ListRetentionPoliciesRequest, retention.ListRetentionPoliciesResponse, list[retention.RetentionPolicy]
+] = Rpc(lambda stubs: stubs.retention.ListRetentionPolicies, lambda response: list(response.policies))
+DELETE_RETENTION_POLICY: Rpc[retention.DeleteRetentionPolicyRequest, retention.DeleteRetentionPolicyResponse, None] = (
+    Rpc(lambda stubs: stubs.retention.DeleteRetentionPolicy, _nothing)
+)
+APPLY_RETENTION_POLICY: Rpc[
+    retention.ApplyRetentionPolicyRequest,
+    retention.ApplyRetentionPolicyResponse,
+    retention.ApplyRetentionPolicyResponse,
+] = Rpc(lambda stubs: stubs.retention.ApplyRetentionPolicy, _as_it_came)

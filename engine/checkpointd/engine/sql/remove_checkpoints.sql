@@ -153,7 +153,8 @@ SELECT count(*) FROM going WHERE NOT hidden
 -- name: own
 -- All checkpoints of the thread, hidden ones too.
 SELECT
-    checkpoint_ns, checkpoint_id, seq, hidden, parent_id, history_parent_id, run_id, channel_versions, metadata
+    checkpoint_ns, checkpoint_id, seq, hidden, committed_at, parent_id, history_parent_id, run_id, channel_versions,
+    metadata
 FROM checkpointd.checkpoints
 WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s
 

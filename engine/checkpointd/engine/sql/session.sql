@@ -24,7 +24,7 @@ SET lock_timeout = '10s'
 SELECT table_name
 FROM unnest(ARRAY[
     'threads', 'checkpoints', 'channel_values', 'writes', 'graphs', 'graph_versions', 'leases', 'requests', 'api_keys',
-    'thread_labels', 'quotas', 'thread_bytes'
+    'thread_labels', 'quotas', 'thread_bytes', 'retention_policies', 'chores'
 ]) AS table_name
 CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
 WHERE NOT has_table_privilege('checkpointd.' || table_name, privilege)

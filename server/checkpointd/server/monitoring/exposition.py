@@ -38,6 +38,7 @@ class _Metrics(Collector):
         yield from self._commits()
         yield from self._pools()
         yield from self._cache()
+        yield from self._retention()
 
     @property
     def _ready(self) -> int:
@@ -73,6 +74,13 @@ class _Metrics(Collector):
         yield _gauge(
             "queued_commits", "Commits that wait for the transaction that will have them.", self._engine.queued()
         )
+
+    def _retention(self) -> Iterator[Metric]:
+        tally = self._engine.retention_rounds.tally
+        yield _counter("retention_rounds", "Rounds of retention that this server has carried out.", tally.rounds)
+        yield _counter("retention_removed_threads", "Threads that retention has deleted.", tally.threads)
+        yield _counter("retention_removed_checkpoints", "Checkpoints that it has removed.", tally.checkpoints)
+        yield _counter("retention_removed_bytes", "Bytes of what it has removed.", tally.bytes)
 
     def _pools(self) -> Iterator[Metric]:
         pools = self._engine.pools()

@@ -341,6 +341,16 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
           "metadata": {"quota": "ops_per_second", "limit": "100", "retry_after_ms": "20"}
         }
     """
+    ERROR_REASON_POLICY_REMOVES_EVERYTHING: _ErrorReason.ValueType  # 30
+    """ERROR_REASON_POLICY_REMOVES_EVERYTHING: the retention policy would delete every thread that the tenant has. Nothing was done.
+    Sent with FAILED_PRECONDITION.
+        {
+          "code": "FAILED_PRECONDITION",
+          "message": "the policy would delete all 12 threads of the tenant; say remove_everything if that is meant",
+          "reason": "POLICY_REMOVES_EVERYTHING",
+          "metadata": {"threads": "12"}
+        }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -656,6 +666,16 @@ OVERLOADED; the others stay exceeded until something is deleted or an operator a
       "message": "the tenant 'team-a' may make 100 requests a second; try again in 20 ms",
       "reason": "QUOTA_EXCEEDED",
       "metadata": {"quota": "ops_per_second", "limit": "100", "retry_after_ms": "20"}
+    }
+"""
+ERROR_REASON_POLICY_REMOVES_EVERYTHING: ErrorReason.ValueType  # 30
+"""ERROR_REASON_POLICY_REMOVES_EVERYTHING: the retention policy would delete every thread that the tenant has. Nothing was done.
+Sent with FAILED_PRECONDITION.
+    {
+      "code": "FAILED_PRECONDITION",
+      "message": "the policy would delete all 12 threads of the tenant; say remove_everything if that is meant",
+      "reason": "POLICY_REMOVES_EVERYTHING",
+      "metadata": {"threads": "12"}
     }
 """
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason
