@@ -64,6 +64,14 @@ robustness: $(VENV)/.dev ## kill servers and PostgreSQL under many clients; lose
 	$(BIN)/python -m tests.robustness.run $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) \
 		$(if $(CLIENTS),--clients $(CLIENTS)) $(if $(OUT),--out $(OUT))
 
+.PHONY: rolling
+rolling: $(VENV)/.dev ## restart servers by turns under load, and print what clients saw
+	$(BIN)/python -m tests.ha.rolling
+
+.PHONY: failover
+failover: $(VENV)/.dev ## kill the primary of two PostgreSQLs under load, and print what clients saw
+	$(BIN)/python -m tests.ha.failover
+
 .PHONY: overload
 overload: $(VENV)/.dev ## offer ten times what a server can do, and print what it does (IN_FLIGHT=, SECONDS=)
 	$(BIN)/python -m tests.load.overload $(if $(IN_FLIGHT),--in-flight $(IN_FLIGHT)) $(if $(SECONDS),--seconds $(SECONDS))

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	_ "google.golang.org/grpc/health" // for the service config that asks for it
 	"google.golang.org/grpc/keepalive"
 )
 
@@ -104,6 +105,8 @@ func (c *Client) connect() (err error) {
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time: 20 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true,
 		}),
+		// Of a target with several servers: by turns, and those only that say they can serve.
+		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}`),
 		// Repeating is this client's, which names what must be carried out once.
 		grpc.WithDisableRetry(),
 	)

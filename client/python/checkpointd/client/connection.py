@@ -1,5 +1,6 @@
 """The channel to a server, one for each process, and what every call on it needs."""
 
+import json
 import math
 import os
 import re
@@ -17,7 +18,7 @@ from checkpointd.client.errors import ClientClosed, InvalidRequest
 from checkpointd.client.fork import gate, keep_for_ever
 from checkpointd.client.sessions import Sessions
 from checkpointd.client.status import INTERRUPTED, CallFailed, Status
-from checkpointd.client.target import check_target
+from checkpointd.client.target import check_target, is_of_several
 from checkpointd.v1.api_keys_pb2_grpc import ApiKeysStub
 from checkpointd.v1.checkpoints_pb2_grpc import CheckpointsStub
 from checkpointd.v1.leases_pb2_grpc import LeasesStub
@@ -46,6 +47,10 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     # inside gRPC while nobody reads (see fork.py).
     (ChannelOptions.SingleThreadedUnaryStream, 1),
 )
+
+# Of a target with several servers: by turns, and those only that say they can serve. One that is told to stop says so before
+# it goes.
+_BY_TURNS = json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}})
 
 Result = TypeVar("Result")
 
@@ -175,9 +180,12 @@ class Connection:
 def new_channel(credentials: Credentials, target: str, process: int) -> grpc.Channel:
     """A channel for this process, and for none that it forks."""
     _keep_grpc_up(process)
+    options: list[tuple[str, int | str]] = [*_OPTIONS, ("checkpointd.process", process)]
+    if is_of_several(target):
+        options.append(("grpc.service_config", _BY_TURNS))
     # Channels with the same options share connections. The process id, as an option that gRPC does not know, keeps
     # a child from being given its parent's.
-    return credentials.channel(target, (*_OPTIONS, ("checkpointd.process", process)))
+    return credentials.channel(target, options)
 
 
 _kept_up: dict[int, grpc.Channel] = {}

@@ -24,3 +24,8 @@ def check_target(target: object) -> None:
         reason="INVALID_FIELD",
         metadata={"field": "target"},
     )
+
+
+def is_of_several(target: str) -> bool:
+    """Whether a target may lead to several servers: a list of addresses, or a name with gRPC's scheme for it."""
+    return target.startswith("dns:") or "," in target

@@ -79,7 +79,8 @@ class RemoteSaver(States, Upkeep, BaseCheckpointSaver[str]):
         """Nothing is sent before the first call.
 
         Args:
-            target: where the server is: `HOST:PORT`, or a target with one of gRPC's schemes, such as `ipv4:A,B`.
+            target: where the server is: `HOST:PORT`, or a target with one of gRPC's schemes. Of several servers,
+                `ipv4:A:PORT,B:PORT` or `dns:///NAME:PORT`, those that can serve are used by turns.
             tenant: whose checkpoints to read and write: 1 to 64 characters of `A-Z a-z 0-9 . _ -`. Tenants share
                 nothing. None: that of the credentials; without them the one that is called `default`.
             timeout: seconds that one call may take, its retries included; None waits for ever. Of a list, it bounds the
