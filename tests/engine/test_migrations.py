@@ -5,10 +5,14 @@ from importlib import resources
 
 import psycopg
 import pytest
+from psycopg import sql
 
-from checkpointd.engine import Database
+from checkpointd.engine import Database, Engine
 from checkpointd.engine.database import check
 from checkpointd.engine.errors import StartupError
+from checkpointd.engine.sql import migrations
+from tests.engine.reading import TENANT, ids, listed
+from tests.messages import put_checkpoint, put_writes
 from tests.postgres import TestPostgres
 
 # Everything that a schema is made of, in a form that compares: names, types, defaults, constraints, indexes, options.
@@ -76,3 +80,61 @@ async def test_an_old_postgresql_is_refused(database_url: str) -> None:
         await check(connection)
         with pytest.raises(StartupError, match=r"too old; checkpointd needs 99"):
             await check(connection, oldest=99)
+
+
+def _copied(source: str, target: str) -> None:
+    """Copy all rows of the tables and columns that both databases have."""
+    columns = (
+        "SELECT table_name, array_agg(column_name::text ORDER BY ordinal_position) FROM information_schema.columns "
+        "WHERE table_schema = 'checkpointd' AND table_name <> 'migrations' GROUP BY table_name"
+    )
+    with psycopg.connect(source) as old, psycopg.connect(target) as new:
+        there: dict[str, list[str]] = dict(new.execute(columns).fetchall())
+        for table, names in old.execute(columns).fetchall():
+            shared = [name for name in names if name in there.get(table, [])]
+            if not shared:
+                continue
+            listed = sql.SQL(", ").join(map(sql.Identifier, shared))
+            name = sql.Identifier("checkpointd", table)
+            reading = sql.SQL("COPY {} ({}) TO STDOUT").format(name, listed)
+            writing = sql.SQL("COPY {} ({}) FROM STDIN").format(name, listed)
+            with old.cursor().copy(reading) as source_rows, new.cursor().copy(writing) as target_rows:
+                for chunk in source_rows:
+                    target_rows.write(chunk)
+
+
+# From the first schema in which values are as they are now.
+@pytest.mark.parametrize("version", [number for number, _, _ in migrations()[4:-1]])
+async def test_a_database_of_a_version_before_is_brought_up_with_all_that_is_in_it(
+    postgres: TestPostgres, version: int
+) -> None:
+    newest, older = postgres.create_database(), postgres.create_database()
+    engine = Engine(Database(newest))
+    await engine.open()
+    for turn in range(4):
+        put = put_checkpoint("t", f"c{turn}", values={"x": f"{turn}" * 5000}, metadata={"step": turn})
+        await engine.checkpoints.put_checkpoint(TENANT, put)
+        await engine.checkpoints.put_writes(TENANT, put_writes("t", f"c{turn}", "task", [(0, "x", f"{turn}")]))
+    before = await listed(engine, "t")
+    await engine.close()
+    with psycopg.connect(older) as connection:
+        connection.execute("CREATE SCHEMA checkpointd")
+        connection.execute(
+            "CREATE TABLE checkpointd.migrations (version integer PRIMARY KEY, name text NOT NULL, "
+            "applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        for number, name, statements in migrations():
+            if number <= version:
+                connection.execute(statements.encode())
+                connection.execute("INSERT INTO checkpointd.migrations VALUES (%s, %s)", (number, name))
+    _copied(newest, older)
+    upgraded = Engine(Database(older))
+    await upgraded.open()
+    try:
+        assert await listed(upgraded, "t") == before
+        await upgraded.checkpoints.put_checkpoint(TENANT, put_checkpoint("t", "c9", parent="c3"))
+        assert await ids(upgraded, "t") == ["c9", "c3", "c2", "c1", "c0"]
+    finally:
+        await upgraded.close()
+    with psycopg.connect(older) as connection:
+        assert connection.execute("SELECT max(version) FROM checkpointd.migrations").fetchone() == (len(migrations()),)

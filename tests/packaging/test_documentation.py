@@ -3,7 +3,8 @@
 import argparse
 import re
 
-from checkpointd.server import config
+from checkpointd.server import config, status
+from checkpointd.v1.error_reason_pb2 import ErrorReason
 from tests.packaging import security_table
 from tests.packaging.environments import ROOT
 
@@ -26,3 +27,12 @@ def test_the_guide_lists_every_option_with_its_variable_and_default() -> None:
 def test_the_guide_says_who_may_call_what() -> None:
     assert security_table.table() in security_table.GUIDE.read_text()
     assert security_table.in_guide() == security_table.GUIDE.read_text()
+
+
+def test_the_guide_says_what_every_error_means() -> None:
+    guide = (ROOT / "docs" / "operations.md").read_text()
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| ([A-Z_]+) \| .", guide, re.MULTILINE))
+    assert rows == {
+        ErrorReason.Name(reason).removeprefix("ERROR_REASON_"): code.name for reason, code in status.CODES.items()
+    }
+    assert {f"ERROR_REASON_{reason}" for reason in rows} == set(ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"}

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 # headers, of which gRPC takes 8 KiB together: longer ones would reach the caller as another error, or not, at random.
 _MAX_TEXT_BYTES = 1000
 
-_CODES = {
+CODES = {
     ErrorReason.ERROR_REASON_INVALID_FIELD: StatusCode.INVALID_ARGUMENT,
     ErrorReason.ERROR_REASON_MALFORMED_REQUEST: StatusCode.INVALID_ARGUMENT,
     ErrorReason.ERROR_REASON_MESSAGE_TOO_LARGE: StatusCode.RESOURCE_EXHAUSTED,
@@ -95,13 +95,13 @@ def refusal_of(error: Exception) -> EngineError:
 
 def code_of(error: Exception) -> str:
     """The name of the code that an error is answered with."""
-    return (_CODES[error.reason] if isinstance(error, EngineError) else StatusCode.UNKNOWN).name
+    return (CODES[error.reason] if isinstance(error, EngineError) else StatusCode.UNKNOWN).name
 
 
 def text_of(error: EngineError) -> Text:
     """What a refusal tells, as long as may be."""
     return Text(
-        _CODES[error.reason].value[0],
+        CODES[error.reason].value[0],
         _shortened(error.message),
         ErrorReason.Name(error.reason).removeprefix("ERROR_REASON_"),
         {key: _shortened(value) for key, value in error.metadata.items()},

@@ -48,8 +48,8 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     (ChannelOptions.SingleThreadedUnaryStream, 1),
 )
 
-# Of a target with several servers: by turns, and those only that say they can serve. One that is told to stop says so before
-# it goes.
+# Of a target with several servers: by turns, and those only that say they can serve. One that is told to stop says so
+# before it goes.
 _BY_TURNS = json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}})
 
 Result = TypeVar("Result")
