@@ -91,11 +91,15 @@ func (c *Client) unary(
 	ctx context.Context, method string, request, reply any, connection *grpc.ClientConn, invoke grpc.UnaryInvoker,
 	options ...grpc.CallOption,
 ) error {
-	bounded, cancel := c.bounded(c.withTenant(ctx))
+	bounded, cancel := c.bounded(ctx)
 	defer cancel()
 	request = named(request)
 	for attempts := c.attempts(); ; {
-		err := invoke(bounded, method, request, reply, connection, options...)
+		caller, err := c.asCaller(bounded)
+		if err != nil {
+			return err
+		}
+		err = invoke(caller, method, request, reply, connection, options...)
 		if err == nil {
 			return nil
 		}
@@ -105,8 +109,16 @@ func (c *Client) unary(
 	}
 }
 
-func (c *Client) withTenant(ctx context.Context) context.Context {
-	return metadata.AppendToOutgoingContext(ctx, "checkpointd-tenant", c.tenant)
+// asCaller is a context that says who calls: the tenant if one is named, and the token as it is now.
+func (c *Client) asCaller(ctx context.Context) (context.Context, error) {
+	said, err := c.authorization(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if c.tenant != "" {
+		said = append(said, "checkpointd-tenant", c.tenant)
+	}
+	return metadata.AppendToOutgoingContext(ctx, said...), nil
 }
 
 // named gives a request a name that no other one has, where the contract has a place for it and the caller left it empty.
@@ -129,7 +141,11 @@ func (c *Client) stream(
 	ctx context.Context, description *grpc.StreamDesc, connection *grpc.ClientConn, method string, open grpc.Streamer,
 	options ...grpc.CallOption,
 ) (grpc.ClientStream, error) {
-	opened, err := open(c.withTenant(ctx), description, connection, method, options...)
+	caller, err := c.asCaller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := open(caller, description, connection, method, options...)
 	if err != nil {
 		return nil, c.failure(ctx, err)
 	}

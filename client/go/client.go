@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"os"
 	"regexp"
 	"sync"
 	"sync/atomic"
@@ -30,12 +31,16 @@ type Client struct {
 	Threads     v1.ThreadsClient
 	States      v1.StatesClient
 	Leases      v1.LeasesClient
+	Retention   v1.RetentionClient
+	APIKeys     v1.ApiKeysClient
 	Limits      v1.LimitsClient
 
 	target     string
 	tenant     string
 	timeout    time.Duration
 	tls        *tls.Config
+	token      func(context.Context) (string, error) // nil: none is shown
+	plaintext  bool
 	log        *slog.Logger
 	connection *grpc.ClientConn
 	closed     chan struct{}
@@ -46,15 +51,15 @@ type Client struct {
 // Option is one of New's.
 type Option func(*Client)
 
-// WithTenant says whose data to read and write: 1 to 64 characters of A-Z a-z 0-9 . _ -; "default" unless it is said.
-// Tenants share nothing.
+// WithTenant says whose data to read and write: 1 to 64 characters of A-Z a-z 0-9 . _ -. Tenants share nothing. Unless it is
+// said, that of the token; without one, "default".
 func WithTenant(tenant string) Option { return func(c *Client) { c.tenant = tenant } }
 
 // WithTimeout bounds a call, its repetitions included, besides its context; of a list, the wait for the first item. 0 is no
 // bound; a minute unless it is said.
 func WithTimeout(timeout time.Duration) Option { return func(c *Client) { c.timeout = timeout } }
 
-// WithTLS speaks TLS, to a proxy that ends it before the server; without it, calls are in the clear.
+// WithTLS speaks TLS; without it, calls are in the clear.
 func WithTLS(config *tls.Config) Option { return func(c *Client) { c.tls = config } }
 
 // WithLogger is told when a call waits for a server for longer than two seconds; slog.Default() unless it is said.
@@ -68,16 +73,22 @@ var tenants = regexp.MustCompile(`\A[A-Za-z0-9._-]{1,64}\z`)
 // ErrInvalidRequest for arguments that are not of their form.
 func New(target string, options ...Option) (*Client, error) {
 	client := &Client{
-		target: target, tenant: "default", timeout: time.Minute, log: slog.Default(), closed: make(chan struct{}),
+		target: target, timeout: time.Minute, log: slog.Default(), closed: make(chan struct{}),
 	}
 	for _, option := range options {
 		option(client)
 	}
-	if !tenants.MatchString(client.tenant) {
+	if client.tenant != "" && !tenants.MatchString(client.tenant) {
 		return nil, client.invalid("tenant", fmt.Sprintf("%q is not 1 to 64 characters of A-Z a-z 0-9 . _ -", client.tenant))
 	}
 	if client.timeout < 0 {
 		return nil, client.invalid("timeout", "it is below 0")
+	}
+	if err := client.fromEnvironment(os.Getenv); err != nil {
+		return nil, err
+	}
+	if err := client.checkToken(); err != nil {
+		return nil, err
 	}
 	if err := client.connect(); err != nil {
 		return nil, client.invalid("target", err.Error())
@@ -117,6 +128,8 @@ func (c *Client) connect() (err error) {
 	c.Threads = v1.NewThreadsClient(c.connection)
 	c.States = v1.NewStatesClient(c.connection)
 	c.Leases = v1.NewLeasesClient(c.connection)
+	c.Retention = v1.NewRetentionClient(c.connection)
+	c.APIKeys = v1.NewApiKeysClient(c.connection)
 	c.Limits = v1.NewLimitsClient(c.connection)
 	return nil
 }

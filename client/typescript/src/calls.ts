@@ -34,10 +34,11 @@ async function once(connection: Connection, make: Make, request: unknown, option
   const { signal } = options;
   for (;;) {
     attempts.check();
+    const headers = await connection.headers();
     let status: Status;
     try {
       return await make(request, {
-        headers: connection.headers,
+        headers,
         timeoutMs: attempts.timeLeft(),
         ...(signal ? { signal } : {}),
       });

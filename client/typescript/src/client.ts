@@ -3,9 +3,11 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 
 import { callsOf } from "./calls.js";
 import { Connection } from "./connection.js";
+import { ApiKeys } from "./gen/checkpointd/v1/api_keys_pb.js";
 import { Checkpoints } from "./gen/checkpointd/v1/checkpoints_pb.js";
 import { Leases } from "./gen/checkpointd/v1/leases_pb.js";
 import { Limits } from "./gen/checkpointd/v1/limits_pb.js";
+import { Retention } from "./gen/checkpointd/v1/retention_pb.js";
 import { States } from "./gen/checkpointd/v1/states_pb.js";
 import { Threads, type ListThreadsRequestSchema, type Thread } from "./gen/checkpointd/v1/threads_pb.js";
 import { DEFAULT_TARGET, type ConnectionOptions } from "./options.js";
@@ -26,6 +28,8 @@ export class Client {
   readonly states: Calls<typeof States>;
   readonly leases: Calls<typeof Leases>;
   readonly limits: Calls<typeof Limits>;
+  readonly retention: Calls<typeof Retention>;
+  readonly apiKeys: Calls<typeof ApiKeys>;
   private readonly connection: Connection;
 
   /**
@@ -40,6 +44,8 @@ export class Client {
     this.states = callsOf(this.connection, States);
     this.leases = callsOf(this.connection, Leases);
     this.limits = callsOf(this.connection, Limits);
+    this.retention = callsOf(this.connection, Retention);
+    this.apiKeys = callsOf(this.connection, ApiKeys);
   }
 
   /** All threads that a request matches, read page by page. */
@@ -62,12 +68,15 @@ export class Client {
 }
 
 export * from "./errors.js";
+export * from "./gen/checkpointd/v1/access_pb.js";
+export * from "./gen/checkpointd/v1/api_keys_pb.js";
 export * from "./gen/checkpointd/v1/checkpoints_pb.js";
 export * from "./gen/checkpointd/v1/core_pb.js";
 export * from "./gen/checkpointd/v1/error_reason_pb.js";
 export * from "./gen/checkpointd/v1/graph_pb.js";
 export * from "./gen/checkpointd/v1/leases_pb.js";
 export * from "./gen/checkpointd/v1/limits_pb.js";
+export * from "./gen/checkpointd/v1/retention_pb.js";
 export * from "./gen/checkpointd/v1/states_pb.js";
 export * from "./gen/checkpointd/v1/threads_pb.js";
 export type { ConnectionOptions } from "./options.js";

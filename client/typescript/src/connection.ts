@@ -2,6 +2,7 @@
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 
 import { Channel } from "./channel.js";
+import { callHeaders, withEnvironment } from "./credentials.js";
 import { checkTimeout, refused, type ConnectionOptions } from "./options.js";
 import { transportOn } from "./transport.js";
 
@@ -10,7 +11,8 @@ const TENANT = /^[A-Za-z0-9._-]{1,64}$/;
 
 /** What the calls of a client share. */
 export class Connection {
-  readonly headers: Readonly<Record<string, string>>;
+  /** What goes with a call that is made now. Rejects with InvalidRequest when the token can't be had. */
+  readonly headers: () => Promise<Record<string, string>>;
   readonly timeoutMs: number | null;
   readonly transport: Transport;
   /** When a call last said, by `performance.now()`, that it is waiting for the server. */
@@ -21,17 +23,19 @@ export class Connection {
   /** Nothing is sent. Throws InvalidRequest for arguments that are not of their form. */
   constructor(
     readonly target: string,
-    { tenant = "default", timeoutMs = 60_000, tls = false }: ConnectionOptions = {},
+    given: ConnectionOptions = {},
   ) {
+    const options = withEnvironment(given);
+    const { tenant, timeoutMs = 60_000, tls = false } = options;
     const url = `${tls === false ? "http" : "https"}://${target}`;
     // Without the target: a URL that was meant for something else may hold a password.
     if (!HOST_PORT.test(target) || target.endsWith(":0") || !URL.canParse(url)) {
       throw refused("target", "is not HOST:PORT; give it one, such as 127.0.0.1:50051");
     }
-    if (typeof tenant !== "string" || !TENANT.test(tenant)) {
+    if (tenant !== undefined && (typeof tenant !== "string" || !TENANT.test(tenant))) {
       throw refused("tenant", `is ${JSON.stringify(tenant)}; give it 1 to 64 characters of A-Z a-z 0-9 . _ -`);
     }
-    this.headers = { "checkpointd-tenant": tenant };
+    this.headers = callHeaders(target, options);
     this.timeoutMs = checkTimeout(timeoutMs);
     this.channel = new Channel(new URL(url).origin, typeof tls === "object" ? tls : undefined);
     this.transport = transportOn(this.channel);

@@ -69,9 +69,8 @@ async function* bounded(
       ? undefined
       : setTimeout(() => ending.abort(new ConnectError("the operation timed out", Code.DeadlineExceeded)), left);
   try {
-    const items = open(request, { headers: connection.headers, timeoutMs: 0, signal: ending.signal })[
-      Symbol.asyncIterator
-    ]();
+    const headers = await connection.headers();
+    const items = open(request, { headers, timeoutMs: 0, signal: ending.signal })[Symbol.asyncIterator]();
     for (;;) {
       const next = await items.next().catch((cause: unknown) => {
         throw new Failed("", { cause });
