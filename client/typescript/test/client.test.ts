@@ -285,7 +285,7 @@ describe("errors", () => {
     const port = inject("address").split(":")[1] as string;
     expect((await newClient({}, `LocalHost:${port}`).threads.listThreads({})).threads).toEqual([]);
     expect(
-      await errorOf(newClient({ timeoutMs: 200 }, "no-such-host.invalid:80").threads.listThreads({})),
+      await errorOf(newClient({ timeoutMs: 3000 }, "no-such-host.invalid:80").threads.listThreads({})),
     ).toBeInstanceOf(Unavailable);
   });
 
