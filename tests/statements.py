@@ -15,7 +15,8 @@ class StatementLog:
         self._seen = log_file.stat().st_size
 
     def take(self) -> list[str]:
-        """The first line of each statement since the last call."""
+        """The first line of each statement since the last call, but for the look at who hears of events, which comes
+        at any time."""
         with self._log_file.open("rb") as log:
             log.seek(self._seen)
             lines = log.read().decode(errors="replace").splitlines()
@@ -24,5 +25,5 @@ class StatementLog:
             line.partition(marker)[2].partition(": ")[2]
             for line in lines
             for marker in ("LOG:  execute ", "LOG:  statement")
-            if marker in line
+            if marker in line and "pg_locks" not in line
         ]

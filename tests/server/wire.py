@@ -15,7 +15,16 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from checkpointd.v1 import api_keys_pb2, checkpoints_pb2, leases_pb2, limits_pb2, retention_pb2, states_pb2, threads_pb2
+from checkpointd.v1 import (
+    api_keys_pb2,
+    checkpoints_pb2,
+    leases_pb2,
+    limits_pb2,
+    retention_pb2,
+    states_pb2,
+    threads_pb2,
+    watch_pb2,
+)
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -36,7 +45,9 @@ API_KEYS = api_keys_pb2.DESCRIPTOR.services_by_name["ApiKeys"]
 METHODS: dict[str, MethodDescriptor] = {
     method.name: method for service in SERVICES for method in service.methods if not method.client_streaming
 }
-_ALL = METHODS | {method.name: method for method in API_KEYS.methods}
+# What has no end (tests/server/test_watch.py).
+WATCHES = watch_pb2.DESCRIPTOR.services_by_name["Watches"]
+_ALL = METHODS | {method.name: method for service in (API_KEYS, WATCHES) for method in service.methods}
 
 
 def new_request(rpc: str) -> Any:
@@ -54,13 +65,19 @@ def whole_path(rpc: str) -> str:
 def invoke(
     channel: grpc.Channel, rpc: str, request: Message | bytes, metadata: Metadata = (), timeout: float | None = None
 ) -> list[Any]:
-    """Call an rpc with a message, or with raw bytes in its place, and return all it answers."""
+    """Call an rpc with a message, or with raw bytes in its place, and return all it answers; of what has no end, the
+    beginning."""
     method, path = _ALL[rpc], whole_path(rpc)
     data = request if isinstance(request, bytes) else request.SerializeToString()
     read = GetMessageClass(method.output_type).FromString
     if method.server_streaming:
         stream: Any = channel.unary_stream(path, None, read)
-        return list(stream(data, metadata=metadata, timeout=timeout))
+        answers = stream(data, metadata=metadata, timeout=timeout)
+        if method.containing_service is not WATCHES:
+            return list(answers)
+        first = next(answers)
+        answers.cancel()
+        return [first]
     call: Any = channel.unary_unary(path, None, read)
     return [call(data, metadata=metadata, timeout=timeout)]
 

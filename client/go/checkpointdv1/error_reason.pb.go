@@ -354,6 +354,35 @@ const (
 	//	  "metadata": {"threads": "12"}
 	//	}
 	ErrorReason_ERROR_REASON_POLICY_REMOVES_EVERYTHING ErrorReason = 30
+	// ERROR_REASON_WATCH_TOKEN_INVALID: the token of a watch was not made for this tenant at this database, or not for a watch with
+	// the same thread and filters. Sent with INVALID_ARGUMENT.
+	//
+	//	{
+	//	  "code": "INVALID_ARGUMENT",
+	//	  "message": "the token is not one of this watch; give one that a watch with the same thread and filters gave ...",
+	//	  "reason": "WATCH_TOKEN_INVALID",
+	//	  "metadata": {}
+	//	}
+	ErrorReason_ERROR_REASON_WATCH_TOKEN_INVALID ErrorReason = 34
+	// ERROR_REASON_WATCH_TOKEN_EXPIRED: events that should be told after the token are not kept any more, so there would be a gap:
+	// they are older than the server keeps them, or the database was set back. Sent with OUT_OF_RANGE.
+	//
+	//	{
+	//	  "code": "OUT_OF_RANGE",
+	//	  "message": "events after the token are not kept any more; watch without a token, then read what you watch anew",
+	//	  "reason": "WATCH_TOKEN_EXPIRED",
+	//	  "metadata": {}
+	//	}
+	ErrorReason_ERROR_REASON_WATCH_TOKEN_EXPIRED ErrorReason = 35
+	// ERROR_REASON_WATCH_OFF: the server writes no events, so there is nothing to watch. Sent with FAILED_PRECONDITION.
+	//
+	//	{
+	//	  "code": "FAILED_PRECONDITION",
+	//	  "message": "this server writes no events; start all servers of the database with --watch on",
+	//	  "reason": "WATCH_OFF",
+	//	  "metadata": {"option": "--watch"}
+	//	}
+	ErrorReason_ERROR_REASON_WATCH_OFF ErrorReason = 36
 )
 
 // Enum value maps for ErrorReason.
@@ -393,6 +422,9 @@ var (
 		39: "ERROR_REASON_TOO_MANY_STREAMS",
 		40: "ERROR_REASON_QUOTA_EXCEEDED",
 		30: "ERROR_REASON_POLICY_REMOVES_EVERYTHING",
+		34: "ERROR_REASON_WATCH_TOKEN_INVALID",
+		35: "ERROR_REASON_WATCH_TOKEN_EXPIRED",
+		36: "ERROR_REASON_WATCH_OFF",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -429,6 +461,9 @@ var (
 		"ERROR_REASON_TOO_MANY_STREAMS":          39,
 		"ERROR_REASON_QUOTA_EXCEEDED":            40,
 		"ERROR_REASON_POLICY_REMOVES_EVERYTHING": 30,
+		"ERROR_REASON_WATCH_TOKEN_INVALID":       34,
+		"ERROR_REASON_WATCH_TOKEN_EXPIRED":       35,
+		"ERROR_REASON_WATCH_OFF":                 36,
 	}
 )
 
@@ -463,7 +498,7 @@ var File_checkpointd_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_checkpointd_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"!checkpointd/v1/error_reason.proto\x12\x0echeckpointd.v1*\x8b\t\n" +
+	"!checkpointd/v1/error_reason.proto\x12\x0echeckpointd.v1*\xf3\t\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12\"\n" +
@@ -499,7 +534,10 @@ const file_checkpointd_v1_error_reason_proto_rawDesc = "" +
 	"\x17ERROR_REASON_OVERLOADED\x10&\x12!\n" +
 	"\x1dERROR_REASON_TOO_MANY_STREAMS\x10'\x12\x1f\n" +
 	"\x1bERROR_REASON_QUOTA_EXCEEDED\x10(\x12*\n" +
-	"&ERROR_REASON_POLICY_REMOVES_EVERYTHING\x10\x1eB4\n" +
+	"&ERROR_REASON_POLICY_REMOVES_EVERYTHING\x10\x1e\x12$\n" +
+	" ERROR_REASON_WATCH_TOKEN_INVALID\x10\"\x12$\n" +
+	" ERROR_REASON_WATCH_TOKEN_EXPIRED\x10#\x12\x1a\n" +
+	"\x16ERROR_REASON_WATCH_OFF\x10$B4\n" +
 	"\x12dev.checkpointd.v1P\x01Z\x1ccheckpointd/v1;checkpointdv1b\x06proto3"
 
 var (

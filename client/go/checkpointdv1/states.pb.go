@@ -160,7 +160,9 @@ type StateSnapshot struct {
 	Warnings []string `protobuf:"bytes,11,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	// exists is false for a namespace without checkpoints; all else is empty then, but for what config says of the thread and
 	// of the namespace that was looked into: that of a subgraph whose state outlives its calls has no task ids.
-	Exists        bool `protobuf:"varint,12,opt,name=exists,proto3" json:"exists,omitempty"`
+	Exists bool `protobuf:"varint,12,opt,name=exists,proto3" json:"exists,omitempty"`
+	// next_unknown says that next and tasks are empty because the graph is not known; a warning says why.
+	NextUnknown   bool `protobuf:"varint,13,opt,name=next_unknown,json=nextUnknown,proto3" json:"next_unknown,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -275,6 +277,13 @@ func (x *StateSnapshot) GetWarnings() []string {
 func (x *StateSnapshot) GetExists() bool {
 	if x != nil {
 		return x.Exists
+	}
+	return false
+}
+
+func (x *StateSnapshot) GetNextUnknown() bool {
+	if x != nil {
+		return x.NextUnknown
 	}
 	return false
 }
@@ -1638,7 +1647,7 @@ const file_checkpointd_v1_states_proto_rawDesc = "" +
 	"\x15RegisterGraphResponse\x12\x1d\n" +
 	"\n" +
 	"graph_hash\x18\x01 \x01(\tR\tgraphHash\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\rR\aversion\"\xa2\x05\n" +
+	"\aversion\x18\x02 \x01(\rR\aversion\"\xc5\x05\n" +
 	"\rStateSnapshot\x12A\n" +
 	"\x06values\x18\x01 \x03(\v2).checkpointd.v1.StateSnapshot.ValuesEntryR\x06values\x124\n" +
 	"\n" +
@@ -1658,7 +1667,8 @@ const file_checkpointd_v1_states_proto_rawDesc = "" +
 	" \x03(\v2!.checkpointd.v1.UnresolvedChannelR\n" +
 	"unresolved\x12\x1a\n" +
 	"\bwarnings\x18\v \x03(\tR\bwarnings\x12\x16\n" +
-	"\x06exists\x18\f \x01(\bR\x06exists\x1aP\n" +
+	"\x06exists\x18\f \x01(\bR\x06exists\x12!\n" +
+	"\fnext_unknown\x18\r \x01(\bR\vnextUnknown\x1aP\n" +
 	"\vValuesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12+\n" +
 	"\x05value\x18\x02 \x01(\v2\x15.checkpointd.v1.ValueR\x05value:\x028\x01\"\x8d\x02\n" +

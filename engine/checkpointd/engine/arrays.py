@@ -103,8 +103,8 @@ class _SequencedRows(Rows):
 
 
 class ThreadRows(Rows):
-    type_name = "checkpointd.thread_row_v3"
-    columns = 5  # text, text, int8, text, int8
+    type_name = "checkpointd.thread_row_v4"
+    columns = 6  # text, text, int8, text, int8, bytea
 
 
 class CheckpointRows(_SequencedRows):

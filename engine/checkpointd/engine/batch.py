@@ -30,6 +30,7 @@ from checkpointd.engine.arrays import (
     text,
 )
 from checkpointd.engine.errors import InvalidField
+from checkpointd.engine.event_bodies import checkpoint_body, writes_body
 from checkpointd.v1.checkpoints_pb2 import CheckpointPut, WritesPut
 from checkpointd.v1.core_pb2 import Precondition
 
@@ -101,6 +102,7 @@ class Commit:
     graph_hash: bytes | None = None  # of the last checkpoint that names one
     condition: Condition | None = None
     epoch: int | None = None  # of the thread, in which the bases of the values that are changes were there
+    events: list[bytes] | None = None  # one an op; None: nobody is to be told
     size: int = 0  # bytes that will travel to the database, roughly
     checkpoints: list[_Row] = field(default_factory=list)
     values: list[NewValue] = field(default_factory=list)
@@ -111,10 +113,13 @@ class Commit:
         return [(self.tenant, self.thread_id, *row.key) for row in self.checkpoints]  # type: ignore[misc]
 
 
-def prepare(tenant: str, thread_id: str, ops: Sequence[Op], precondition: Precondition | None = None) -> Commit:
-    """Check ops and pack what they store. Takes the large values out of the messages rather than copy them."""
+def prepare(
+    tenant: str, thread_id: str, ops: Sequence[Op], precondition: Precondition | None = None, *, noted: bool = False
+) -> Commit:
+    """Check ops and pack what they store, if `noted` with events for those who watch. Takes the large values out of the
+    messages rather than copy them."""
     validate.thread_id(thread_id)
-    commit = Commit(tenant, thread_id, len(ops))
+    commit = Commit(tenant, thread_id, len(ops), events=[] if noted else None)
     for number, op in enumerate(ops, start=1):
         if isinstance(op, CheckpointPut):
             _add_checkpoint(commit, number, op)
@@ -144,7 +149,8 @@ def _add_checkpoint(commit: Commit, number: int, put: CheckpointPut) -> None:
         raise InvalidField("put.checkpoint", "is missing; send the checkpoint to store")
     versions, values = validate.checkpoint_put(put)
     metadata = put.metadata
-    run_id = validate.metadata(metadata).get("run_id")
+    told = validate.metadata(metadata)
+    run_id = told.get("run_id")
     commit.graph_hash = put.graph_hash.encode() or commit.graph_hash
     checkpoint = put.checkpoint
     namespace, checkpoint_id, parent_id = put.checkpoint_ns, checkpoint.id, put.parent_checkpoint_id
@@ -168,6 +174,8 @@ def _add_checkpoint(commit: Commit, number: int, put: CheckpointPut) -> None:
         body,
     )
     commit.checkpoints.append(_Row((namespace, checkpoint_id), lasting, content, number))
+    if commit.events is not None:
+        commit.events.append(checkpoint_body(namespace, checkpoint_id, told))
     commit.size += len(body) + len(json)
 
 
@@ -189,6 +197,8 @@ def _add_writes(commit: Commit, number: int, put: WritesPut) -> None:
         content = (names + BYTEA[len(data)], data, UINT8(hash_of(data)))
         commit.writes.append(_Row((namespace, checkpoint_id, task_id, idx), b"", content, number))
         commit.size += len(data)
+    if commit.events is not None:
+        commit.events.append(writes_body(namespace, checkpoint_id, task_id, [write.channel for write in put.writes]))
 
 
 @dataclass(slots=True)
@@ -200,6 +210,7 @@ class _Thread:
     graph_hash: bytes | None = None
     condition: Condition | None = None
     epoch: int | None = None
+    events: list[bytes] = field(default_factory=list)
     # By their keys. Of a checkpoint and a write, with the place of the op that gives its seq.
     checkpoints: dict[tuple[object, ...], tuple[int, _Row]] = field(default_factory=dict)
     values: dict[ValueKey, NewValue] = field(default_factory=dict)
@@ -219,6 +230,8 @@ class _Thread:
         self.ops += commit.ops
         self.graph_hash = commit.graph_hash or self.graph_hash
         self.condition = commit.condition
+        if commit.events is not None:
+            self.events += commit.events
         self.epoch = commit.epoch if self.epoch is None else self.epoch
 
 
@@ -227,8 +240,9 @@ class Batch:
 
     def __init__(self, commits: Sequence[Commit]) -> None:
         self._threads: dict[tuple[str, str], _Thread] = {}
-        self._with_checkpoints = self._with_writes = False
+        self._with_checkpoints = self._with_writes = self.noted = False
         for commit in commits:
+            self.noted |= commit.events is not None
             self._with_checkpoints |= bool(commit.checkpoints)
             self._with_writes |= bool(commit.writes)
             key = commit.tenant, commit.thread_id
@@ -249,10 +263,14 @@ class Batch:
         """The statement that stores them, where they have no conditions: the one that does least beside."""
         one = len(self._threads) == 1
         if not self._with_checkpoints:
-            return "commit_writes_of_one" if one else "commit_writes"
+            return self.named("commit_writes_of_one" if one else "commit_writes")
         if not one:
-            return "commit"
-        return "commit_of_one" if self._with_writes else "commit_checkpoints_of_one"
+            return self.named("commit")
+        return self.named("commit_of_one" if self._with_writes else "commit_checkpoints_of_one")
+
+    def named(self, statement: str) -> str:
+        """The statement, or the one that does the same with events."""
+        return f"{statement}_noted" if self.noted else statement
 
     def conditions(self) -> ConditionRows:
         """The conditions of the threads that have one."""
@@ -271,7 +289,7 @@ class Batch:
             number, ops, graph_hash = thread.number, thread.ops, thread.graph_hash
             graph = NULL_TEXT if graph_hash is None else TEXT[len(graph_hash)] + graph_hash
             epoch = NULL_INT8 if thread.epoch is None else INT8(thread.epoch)
-            threads.add((text(tenant), text(thread_id), INT8(ops), graph, epoch))
+            threads.add((text(tenant), text(thread_id), INT8(ops), graph, epoch, _events(thread.events)))
             for place, row in thread.checkpoints.values():
                 checkpoints.add_sequenced(number, ops - place, (row.lasting, *row.content))
             for value in thread.values.values():
@@ -279,3 +297,11 @@ class Batch:
             for place, row in thread.writes.values():
                 writes.add_sequenced(number, ops - place, row.content)
         return {"threads": threads, "checkpoints": checkpoints, "values": values, "writes": writes}
+
+
+def _events(bodies: list[bytes]) -> bytes:
+    """The cell of a thread's events, of which the messages, one after the other, are one message."""
+    if not bodies:
+        return NULL_BYTEA
+    body = b"".join(bodies)
+    return BYTEA[len(body)] + body

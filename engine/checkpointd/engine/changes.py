@@ -10,6 +10,7 @@ from psycopg import Rollback
 from checkpointd.engine import validate
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import InvalidField
+from checkpointd.engine.event_log import EventLog
 from checkpointd.engine.prepared import ServingConnection
 from checkpointd.engine.sql import STATEMENTS
 
@@ -27,8 +28,9 @@ class _Named(Protocol):
 class Changes:
     """Makes changes of one thread each, in one transaction each."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, log: EventLog) -> None:
         self._database = database
+        self._log = log
 
     async def make(
         self,
@@ -62,6 +64,7 @@ class Changes:
             if request.request_id:
                 kept = {**parameters, "digest": digest, "answer": answer.SerializeToString()}
                 await connection.execute(STATEMENTS["keep_answer"].encode(), kept)
+        self._log.tell()
         return answer
 
 

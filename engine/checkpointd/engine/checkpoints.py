@@ -115,7 +115,7 @@ class Checkpoints:
 
     def _plan(self, tenant: str, request: _Write, ops: Sequence[Op]) -> tuple[Commit, values.Planned]:
         precondition = request.precondition if request.HasField("precondition") else None
-        commit = prepare(tenant, request.thread_id, ops, precondition)
+        commit = prepare(tenant, request.thread_id, ops, precondition, noted=self._committer.log.on)
         return commit, values.plan(self._memory, commit)
 
     def _store(

@@ -27,6 +27,7 @@ from checkpointd.engine.errors import (
     HeadMoved,
     LeaseLost,
 )
+from checkpointd.engine.event_log import EventLog
 from checkpointd.engine.held import HeldConnection
 from checkpointd.engine.prepared import Row, ServingConnection
 from checkpointd.engine.sql import STATEMENTS
@@ -57,9 +58,10 @@ class Stored:
 class Committer:
     """Takes commits from any number of callers; answers each when it is durable."""
 
-    def __init__(self, database: Database, observer: BatchObserver | None = None) -> None:
+    def __init__(self, database: Database, log: EventLog, observer: BatchObserver | None = None) -> None:
+        self.log = log
         self.tally = CommitTally()
-        self._lanes = [_Lane(database, self.tally, observer) for _ in range(database.write_connections)]
+        self._lanes = [_Lane(database, self.tally, log, observer) for _ in range(database.write_connections)]
 
     @property
     def busy(self) -> int:
@@ -113,11 +115,12 @@ class _Lane:
     in the step of the loop after the one in which its first commit came, and answered in the one in which PostgreSQL's
     answer comes. A task sees to what has to be waited for: a connection, a condition, trouble."""
 
-    def __init__(self, database: Database, tally: CommitTally, observer: BatchObserver | None) -> None:
+    def __init__(self, database: Database, tally: CommitTally, log: EventLog, observer: BatchObserver | None) -> None:
         self.busy = False
         self.waiting: deque[_Waiting] = deque()
         self._held = HeldConnection(database.writing)
         self._tally = tally
+        self._log = log
         self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
@@ -179,6 +182,7 @@ class _Lane:
     def _tell(self, waiting: list[_Waiting], stored: Stored, began: float) -> None:
         for one in waiting:
             one.tell(stored)
+        self._log.tell()
         self._count(waiting, began)
 
     def _count(self, waiting: list[_Waiting], began: float, error: Exception | None = None) -> None:
@@ -283,7 +287,8 @@ async def store(connection: ServingConnection, commits: list[Commit]) -> Stored:
 
 async def store_within(connection: AsyncConnection, commit: Commit) -> None:
     """Store a commit without a condition in the transaction that the connection is in."""
-    await connection.execute(STATEMENTS["commit"].encode(), Batch([commit]).parameters(), prepare=True)
+    batch = Batch([commit])
+    await connection.execute(STATEMENTS[batch.named("commit")].encode(), batch.parameters(), prepare=True)
 
 
 async def _checked(connection: ServingConnection, batch: Batch, conditions: ConditionRows) -> list[Any]:
@@ -291,7 +296,7 @@ async def _checked(connection: ServingConnection, batch: Batch, conditions: Cond
     async with connection.pipeline(), connection.transaction(), connection.cursor(binary=True) as cursor:
         for statement in ("lock_threads", "lock_leases"):
             await connection.execute(STATEMENTS[statement].encode(), parameters, prepare=True)
-        await cursor.execute(STATEMENTS["commit_checked"].encode(), parameters, prepare=True)
+        await cursor.execute(STATEMENTS[batch.named("commit_checked")].encode(), parameters, prepare=True)
         await connection.execute(STATEMENTS["forget_empty"].encode(), parameters, prepare=True)
         return list(await cursor.fetchall())
 

@@ -198,6 +198,10 @@ class Database:
             await connection.work_for(tenant)
             yield cursor
 
+    async def own_connection(self) -> AsyncConnection:
+        """A connection beside all others, for who listens. Raises the driver's errors."""
+        return await AsyncConnection.connect(self._conninfo, autocommit=True)
+
     @asynccontextmanager
     async def _checked(self, pool: _Pool) -> AsyncIterator[ServingConnection]:
         """A connection of a pool. After trouble with one, all are looked at: a PostgreSQL that was restarted has broken

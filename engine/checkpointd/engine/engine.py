@@ -6,6 +6,7 @@ from checkpointd.engine.api_keys import ApiKeys
 from checkpointd.engine.checkpoints import Checkpoints
 from checkpointd.engine.committer import Committer
 from checkpointd.engine.database import Database
+from checkpointd.engine.event_log import EventLog
 from checkpointd.engine.leases import Leases
 from checkpointd.engine.quotas import Quotas
 from checkpointd.engine.readiness import Readiness
@@ -15,6 +16,7 @@ from checkpointd.engine.states import States
 from checkpointd.engine.sweep import Sweep
 from checkpointd.engine.tally import BatchObserver, CacheTally, CommitTally, Pool
 from checkpointd.engine.threads import Threads
+from checkpointd.engine.watches import Watches
 
 
 class Engine:
@@ -25,6 +27,7 @@ class Engine:
     states: States
     leases: Leases
     api_keys: ApiKeys
+    watches: Watches
     readiness: Readiness
     quotas: Quotas
     retention: Retention
@@ -37,10 +40,15 @@ class Engine:
         value_cache: int = 128 << 20,
         observer: BatchObserver | None = None,
         retention_interval: float = 0,
+        watch: bool = True,
+        watch_retention: float = 24 * 3600.0,
     ) -> None:
         """`value_cache` is how many bytes of values to keep in memory, to compare the next ones with; with 0 all are
-        stored whole. `observer` is told of every batch that is committed. `retention_interval`
-        is how many seconds lie between two rounds of retention; with 0 there is none."""
+        stored whole. `observer` is told of every batch that is committed. `retention_interval` is how many seconds lie
+        between two rounds of retention; with 0 there is none. With `watch` events are written, and kept for
+        `watch_retention` seconds."""
+        self._log = EventLog(on=watch)
+        self._watch_retention = watch_retention
         self._database = database
         self._observer = observer
         self._retention_interval = retention_interval
@@ -53,11 +61,12 @@ class Engine:
             StartupError: the database can't serve as it is; the message says what to do.
         """
         await self._database.open()
-        self._committer = Committer(self._database, self._observer)
+        self._committer = Committer(self._database, self._log, self._observer)
         self.checkpoints = Checkpoints(self._database, self._committer, self._value_cache)
-        self.threads = Threads(self._database)
-        self.states = States(self._database)
-        self.leases = Leases(self._database)
+        self.threads = Threads(self._database, self._log)
+        self.states = States(self._database, self._log)
+        self.leases = Leases(self._database, self._log)
+        self.watches = Watches(self._database, self._log, self._watch_retention)
         self.api_keys = ApiKeys(self._database)
         self.readiness = Readiness(self._database)
         self.quotas = Quotas(self._database)
@@ -95,5 +104,6 @@ class Engine:
         for task in self._background:
             task.cancel()
         await asyncio.wait(self._background)
+        await self.watches.close()
         await self._committer.close()
         await self._database.close()

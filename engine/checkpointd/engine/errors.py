@@ -19,6 +19,9 @@
     ├── LeaseHeld              somebody else has it
     ├── ApiKeyNotFound
     ├── PolicyRemovesEverything
+    ├── WatchTokenInvalid
+    ├── WatchTokenExpired
+    ├── WatchOff
     ├── DatabaseUnavailable    try again
     ├── DatabaseReadOnly       try again
     ├── DatabaseFull
@@ -331,6 +334,40 @@ class ServerStopping(EngineError):
 
     def __init__(self) -> None:
         super().__init__("the server is stopping; try again")
+
+
+class WatchTokenInvalid(EngineError):
+    """A token that no watch of this kind gave, here and to this tenant."""
+
+    reason = ErrorReason.ERROR_REASON_WATCH_TOKEN_INVALID
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the token is not one of this watch; give one that a watch with the same thread and filters gave, of this "
+            "tenant and database, or none, to watch from now on"
+        )
+
+
+class WatchTokenExpired(EngineError):
+    """Events that should be told after a token are not there any more."""
+
+    reason = ErrorReason.ERROR_REASON_WATCH_TOKEN_EXPIRED
+
+    def __init__(self) -> None:
+        super().__init__(
+            "events after the token are not kept any more; watch without a token, then read what you watch anew"
+        )
+
+
+class WatchOff(EngineError):
+    """No events are written."""
+
+    reason = ErrorReason.ERROR_REASON_WATCH_OFF
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this server writes no events; start all servers of the database with --watch on", option="--watch"
+        )
 
 
 class StartupError(EngineError):

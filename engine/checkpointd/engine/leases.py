@@ -11,6 +11,8 @@ from google.protobuf.duration_pb2 import Duration
 from checkpointd.engine import validate
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import InvalidField, LeaseHeld, LeaseLost, ServerStopping
+from checkpointd.engine.event_bodies import body
+from checkpointd.engine.event_log import EventLog
 from checkpointd.engine.sql import STATEMENTS
 from checkpointd.v1.leases_pb2 import (
     AcquireLeaseRequest,
@@ -21,6 +23,7 @@ from checkpointd.v1.leases_pb2 import (
     RenewLeaseRequest,
     RenewLeaseResponse,
 )
+from checkpointd.v1.watch_pb2 import WatchEvent, WatchEventKind
 
 _LONGEST = 3600.0  # seconds
 
@@ -35,8 +38,9 @@ _Key = tuple[str, str]  # tenant, thread_id
 class Leases:
     """The rpcs of the service, each as a method that takes the tenant and the request."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, log: EventLog) -> None:
         self._database = database
+        self._log = log
         self._stopping = False
         # What wakes those who wait for a lease; there is one for as long as somebody does.
         self._bells: WeakValueDictionary[_Key, asyncio.Event] = WeakValueDictionary()
@@ -50,6 +54,7 @@ class Leases:
     async def acquire_lease(self, tenant: str, request: AcquireLeaseRequest) -> AcquireLeaseResponse:
         parameters = _parameters(tenant, request.thread_id, request.holder)
         parameters["ttl"] = _ttl(request.ttl)
+        parameters["body"] = _body(WatchEventKind.WATCH_EVENT_KIND_LEASE_TAKEN, request.holder)
         wait = validate.seconds("wait", request.wait, 0.0, _LONGEST) if request.HasField("wait") else 0.0
         end = time.monotonic() + wait
         pause = _FIRST_PAUSE
@@ -79,8 +84,11 @@ class Leases:
     async def release_lease(self, tenant: str, request: ReleaseLeaseRequest) -> ReleaseLeaseResponse:
         parameters = _parameters(tenant, request.thread_id, request.holder)
         parameters["token"] = _token(request.fencing_token)
+        statement = "release_lease_noted" if self._log.on else "release_lease"
+        parameters["body"] = _body(WatchEventKind.WATCH_EVENT_KIND_LEASE_ENDED, request.holder)
         async with self._database.leasing(tenant) as connection:
-            await connection.execute(STATEMENTS["release_lease"].encode(), parameters, prepare=True)
+            await connection.execute(STATEMENTS[statement].encode(), parameters, prepare=True)
+        self._log.tell()
         if (bell := self._bells.pop((tenant, request.thread_id), None)) is not None:
             bell.set()
         held = await self._row("read_lease", parameters)
@@ -98,9 +106,15 @@ class Leases:
     async def _acquire(self, tenant: str, parameters: dict[str, Any]) -> Any:
         # Not in a pipeline: a caller who leaves in the middle of one would leave its connection in a state of its own.
         async with self._database.leasing(tenant) as connection, connection.transaction():
-            await connection.execute(STATEMENTS["lock_lease"].encode(), parameters, prepare=True)
+            cursor = await connection.execute(STATEMENTS["lock_lease"].encode(), parameters, prepare=True)
+            ((before,),) = await cursor.fetchall()
             cursor = await connection.execute(STATEMENTS["acquire_lease"].encode(), parameters, prepare=True)
-            return await cursor.fetchone()
+            taken = await cursor.fetchone()
+            if taken is not None and taken[0] != before:
+                await self._log.note(connection, tenant, parameters["thread_id"], parameters["body"])
+        if taken is not None:
+            self._log.tell()
+        return taken
 
     async def _row(self, statement: str, parameters: dict[str, Any]) -> Any:
         async with self._database.reading(parameters["tenant"]) as cursor:
@@ -130,6 +144,11 @@ def _token(token: int) -> int:
     if not 1 <= token <= validate.MAX_TOKEN:
         raise InvalidField("fencing_token", f"is {token}, which no lease has; give that of AcquireLease")
     return token
+
+
+def _body(kind: WatchEventKind.ValueType, holder: str) -> bytes:
+    """What is noted of a lease."""
+    return body(WatchEvent(kind=kind, holder=holder))
 
 
 def _lease(row: Any) -> Lease:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from checkpointd.engine import validate
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import CheckpointNotFound, InvalidField
+from checkpointd.engine.event_log import EventLog
 from checkpointd.engine.graph_at import GraphAt, checkpoint_key
 from checkpointd.engine.graphs import Graphs
 from checkpointd.engine.reads import MAX_SEQUENCE, Reads
@@ -31,10 +32,10 @@ from checkpointd.v1.states_pb2 import (
 class States:
     """The rpcs of the service, each as a method that takes the tenant and the request. Requests are consumed."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, log: EventLog) -> None:
         self._reads = Reads(database)
         self._graphs = Graphs(database)
-        self._updates = Updates(database, self._graphs)
+        self._updates = Updates(database, log, self._graphs)
 
     async def register_graph(self, tenant: str, request: RegisterGraphRequest) -> RegisterGraphResponse:
         validate.text("graph_name", request.graph_name, validate.GRAPH_NAME_BYTES)

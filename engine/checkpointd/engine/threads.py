@@ -10,6 +10,8 @@ from checkpointd.engine import thread_search, validate
 from checkpointd.engine.changes import Changes
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import InvalidField, ThreadExists, ThreadNotFound
+from checkpointd.engine.event_bodies import body
+from checkpointd.engine.event_log import EventLog
 from checkpointd.engine.sql import STATEMENTS
 from checkpointd.engine.thread_search import PageToken
 from checkpointd.v1.threads_pb2 import (
@@ -33,19 +35,28 @@ from checkpointd.v1.threads_pb2 import (
     UpdateThreadRequest,
     UpdateThreadResponse,
 )
+from checkpointd.v1.watch_pb2 import WatchEvent, WatchEventKind
 
 _DEFAULT_PAGE_SIZE = 100
 
 # How many columns tell of a thread (thread_as_told).
 _TOLD = 7
 
+# The statements that remove something of a thread: what they are to those who watch.
+_REMOVALS = {
+    "prune_thread": WatchEventKind.WATCH_EVENT_KIND_THREAD_PRUNED,
+    "delete_runs_of_thread": WatchEventKind.WATCH_EVENT_KIND_RUNS_DELETED,
+    "delete_thread": WatchEventKind.WATCH_EVENT_KIND_THREAD_DELETED,
+}
+
 
 class Threads:
     """The rpcs of the service, each as a method that takes the tenant and the request."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, log: EventLog) -> None:
         self._database = database
-        self._changes = Changes(database)
+        self._log = log
+        self._changes = Changes(database, log)
 
     async def get_thread(self, tenant: str, request: GetThreadRequest) -> GetThreadResponse:
         validate.thread_id(request.thread_id)
@@ -110,6 +121,9 @@ class Threads:
                 raise InvalidField("set_labels", problem)
             cursor = await connection.execute(STATEMENTS["one_thread"].encode(), parameters)
             ((*told,),) = await cursor.fetchall()
+            event = WatchEvent(kind=WatchEventKind.WATCH_EVENT_KIND_THREAD_UPDATED)
+            await self._log.note(connection, tenant, request.thread_id, body(event))
+        self._log.tell()
         return UpdateThreadResponse(thread=_thread(*told))
 
     async def delete_thread(self, tenant: str, request: DeleteThreadRequest) -> DeleteThreadResponse:
@@ -117,7 +131,11 @@ class Threads:
         parameters = {"tenant": tenant, "thread_id": request.thread_id}
 
         async def delete(connection: AsyncConnection) -> DeleteThreadResponse:
-            await connection.execute(STATEMENTS["delete_thread"].encode(), parameters)
+            cursor = await connection.execute(STATEMENTS["delete_thread"].encode(), parameters)
+            existed, removed = await cursor.fetchone() or (False, 0)
+            if existed:
+                event = WatchEvent(kind=_REMOVALS["delete_thread"], removed_checkpoints=removed)
+                await self._log.note(connection, tenant, request.thread_id, body(event))
             return DeleteThreadResponse()
 
         return await self._changes.make(tenant, request.thread_id, request, DeleteThreadResponse, delete)
@@ -137,6 +155,8 @@ class Threads:
                 raise ThreadNotFound(source)
             if target_has_own:
                 raise ThreadExists(source, target)
+            event = WatchEvent(kind=WatchEventKind.WATCH_EVENT_KIND_THREAD_COPIED, source_thread_id=source)
+            await self._log.note(connection, tenant, target, body(event))
             return CopyThreadResponse()
 
         return await self._changes.make(tenant, target, request, CopyThreadResponse, copy)
@@ -184,10 +204,12 @@ class Threads:
 
         async def remove(connection: AsyncConnection) -> PruneThreadsResponse:
             cursor = await connection.execute(STATEMENTS[statement].encode(), parameters)
-            row = await cursor.fetchone()
-            assert row is not None
+            changed, removed = await cursor.fetchone() or (False, 0)
             await connection.execute(STATEMENTS["forget_unwritten"].encode(), parameters)
-            return PruneThreadsResponse(removed_checkpoints=row[0])
+            if changed:
+                event = WatchEvent(kind=_REMOVALS[statement], removed_checkpoints=removed)
+                await self._log.note(connection, tenant, thread_id, body(event))
+            return PruneThreadsResponse(removed_checkpoints=removed)
 
         answer = await self._changes.make(tenant, thread_id, request, PruneThreadsResponse, remove)
         return answer.removed_checkpoints

@@ -17,6 +17,7 @@ from checkpointd.engine.errors import (
     LeaseLost,
     SubgraphNotFound,
 )
+from checkpointd.engine.event_log import EventLog
 from checkpointd.engine.graph_at import GraphAt, checkpoint_key
 from checkpointd.engine.graphs import Chosen, Graphs
 from checkpointd.engine.prepared import ServingConnection
@@ -35,8 +36,9 @@ from checkpointd.v1.states_pb2 import UpdateStateRequest, UpdateStateResponse
 class Updates:
     """The rpc of the service States that writes."""
 
-    def __init__(self, database: Database, graphs: Graphs) -> None:
-        self._changes = Changes(database)
+    def __init__(self, database: Database, log: EventLog, graphs: Graphs) -> None:
+        self._changes = Changes(database, log)
+        self._log = log
         self._graphs = graphs
 
     async def update_state(self, tenant: str, request: UpdateStateRequest) -> UpdateStateResponse:
@@ -73,7 +75,7 @@ class Updates:
             for op in outcome.ops:
                 if isinstance(op, CheckpointPut):
                     op.graph_hash = chosen.graph_hash
-            return _prepared(tenant, request.thread_id, outcome.ops), outcome.head
+            return _prepared(tenant, request.thread_id, outcome.ops, self._log.on), outcome.head
 
         # Many supersteps on large values take seconds, in which everybody else must be answered too.
         commit, head = await asyncio.to_thread(worked_out)
@@ -116,10 +118,10 @@ class Updates:
             raise HeadMoved(request.thread_id, checkpoint_ns, precondition.expected_head, head_id)
 
 
-def _prepared(tenant: str, thread_id: str, ops: Sequence[Op]) -> Commit:
+def _prepared(tenant: str, thread_id: str, ops: Sequence[Op], noted: bool) -> Commit:
     """The commit of what an update made. What is too long in it has grown out of what the thread or the graph has: a
     version, a name made of two, metadata that names the graphs around."""
     try:
-        return prepare(tenant, thread_id, ops)
+        return prepare(tenant, thread_id, ops, noted=noted)
     except InvalidField as problem:
         raise InvalidUpdate("supersteps", f"make a checkpoint that can't be stored: {problem.message}") from None

@@ -26,7 +26,17 @@ from checkpointd.server.retention import RetentionHandlers
 from checkpointd.server.session_socket import SessionSockets
 from checkpointd.server.states import StatesHandlers
 from checkpointd.server.threads import ThreadsHandlers
-from checkpointd.v1 import api_keys_pb2, checkpoints_pb2, leases_pb2, limits_pb2, retention_pb2, states_pb2, threads_pb2
+from checkpointd.server.watches import WatchesHandlers
+from checkpointd.v1 import (
+    api_keys_pb2,
+    checkpoints_pb2,
+    leases_pb2,
+    limits_pb2,
+    retention_pb2,
+    states_pb2,
+    threads_pb2,
+    watch_pb2,
+)
 from checkpointd.v1.api_keys_pb2_grpc import add_ApiKeysServicer_to_server
 from checkpointd.v1.checkpoints_pb2_grpc import add_CheckpointsServicer_to_server
 from checkpointd.v1.leases_pb2_grpc import add_LeasesServicer_to_server
@@ -34,6 +44,7 @@ from checkpointd.v1.limits_pb2_grpc import add_LimitsServicer_to_server
 from checkpointd.v1.retention_pb2_grpc import add_RetentionServicer_to_server
 from checkpointd.v1.states_pb2_grpc import add_StatesServicer_to_server
 from checkpointd.v1.threads_pb2_grpc import add_ThreadsServicer_to_server
+from checkpointd.v1.watch_pb2_grpc import add_WatchesServicer_to_server
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +56,7 @@ _CONTRACT = (
     retention_pb2.DESCRIPTOR.services_by_name["Retention"],
     states_pb2.DESCRIPTOR.services_by_name["States"],
     threads_pb2.DESCRIPTOR.services_by_name["Threads"],
+    watch_pb2.DESCRIPTOR.services_by_name["Watches"],
 )
 _SERVICES = tuple(service.full_name for service in _CONTRACT)
 
@@ -132,6 +144,7 @@ class Endpoint:
         add_RetentionServicer_to_server(RetentionHandlers(self._engine), server)
         add_StatesServicer_to_server(StatesHandlers(self._engine), server)
         add_ThreadsServicer_to_server(ThreadsHandlers(self._engine), server)
+        add_WatchesServicer_to_server(WatchesHandlers(self._engine), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection((*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         if self._certificates is not None:
@@ -163,6 +176,7 @@ class Endpoint:
         # From here on new calls are answered UNAVAILABLE, which clients retry elsewhere or later.
         self._health.stop()
         self._engine.leases.stop_waiting()
+        self._engine.watches.stop_waiting()
         await self._guard.close()
         await asyncio.gather(
             self._server.stop(self._config.drain_timeout), self._sockets.stop(self._config.drain_timeout)

@@ -68,6 +68,8 @@ class Service:
             value_cache=config.value_cache,
             observer=tracer,
             retention_interval=config.retention_interval,
+            watch=config.watch,
+            watch_retention=config.watch_retention,
         )
         await engine.open()
         self._started.push_async_callback(engine.close)

@@ -83,6 +83,9 @@ def _request(rpc: str, key_id: str) -> Any:
         request.ttl.FromSeconds(60)
     if rpc == "CreateApiKey":
         request.role = Role.ROLE_ADMIN
+    if rpc == "Watch":
+        request.ClearField("thread_id_prefix")
+        request.ClearField("token")
     if "wait" in request.DESCRIPTOR.fields_by_name:
         request.ClearField("wait")
     return request

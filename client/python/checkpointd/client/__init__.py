@@ -31,6 +31,7 @@ from checkpointd.client.errors import (
     UnknownTask,
     UnreadableValue,
     Unsupported,
+    WatchExpired,
 )
 from checkpointd.client.retention import retention_policy
 
@@ -62,5 +63,6 @@ __all__ = [
     "UnknownTask",
     "UnreadableValue",
     "Unsupported",
+    "WatchExpired",
     "retention_policy",
 ]

@@ -1,17 +1,18 @@
 """Client and AsyncClient: the calls of `checkpointd.client.operations` as methods."""
 
 import functools
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from checkpointd.client import api_keys, operations, retention
+from checkpointd.client import api_keys, operations, retention, watching
 from checkpointd.client.calls import acall, call
 from checkpointd.client.connection import Connection
 from checkpointd.client.credentials import Credentials
 from checkpointd.client.listing import aeach, each
 from checkpointd.client.rpcs import Item, Listing, Operation
 from checkpointd.v1.threads_pb2 import ListThreadsResponse, Thread
+from checkpointd.v1.watch_pb2 import WatchEvent, WatchRequest
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -116,6 +117,46 @@ def _apages(
     return method
 
 
+def _watch(
+    prepare: Callable[Parameters, WatchRequest],
+) -> Callable[Concatenate[_Connected, Parameters], Generator[WatchEvent]]:
+    @functools.wraps(prepare)
+    def method(self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Generator[WatchEvent]:
+        return watching.watch(self._connection, prepare(*args, **kwargs))
+
+    return method
+
+
+def _awatch(
+    prepare: Callable[Parameters, WatchRequest],
+) -> Callable[Concatenate[_Connected, Parameters], AsyncGenerator[WatchEvent]]:
+    @functools.wraps(prepare)
+    def method(self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> AsyncGenerator[WatchEvent]:
+        return watching.awatch(self._connection, prepare(*args, **kwargs))
+
+    return method
+
+
+def _wait(
+    prepare: Callable[Parameters, watching.Waiting],
+) -> Callable[Concatenate[_Connected, Parameters], str]:
+    @functools.wraps(prepare)
+    def method(self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> str:
+        return watching.wait_for(self._connection, prepare(*args, **kwargs))
+
+    return method
+
+
+def _await(
+    prepare: Callable[Parameters, watching.Waiting],
+) -> Callable[Concatenate[_Connected, Parameters], Coroutine[Any, Any, str]]:
+    @functools.wraps(prepare)
+    async def method(self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> str:
+        return await watching.await_for(self._connection, prepare(*args, **kwargs))
+
+    return method
+
+
 class Client(_Connected):
     """A client for programs with threads.
 
@@ -146,6 +187,8 @@ class Client(_Connected):
     acquire_lease = _call(operations.acquire_lease)
     renew_lease = _call(operations.renew_lease)
     release_lease = _call(operations.release_lease)
+    watch = _watch(watching.request)
+    wait_for = _wait(watching.waiting)
     create_api_key = _call(api_keys.create_api_key)
     list_api_keys = _call(api_keys.list_api_keys)
     rotate_api_key = _call(api_keys.rotate_api_key)
@@ -201,6 +244,8 @@ class AsyncClient(_Connected):
     acquire_lease = _acall(operations.acquire_lease)
     renew_lease = _acall(operations.renew_lease)
     release_lease = _acall(operations.release_lease)
+    watch = _awatch(watching.request)
+    wait_for = _await(watching.waiting)
     create_api_key = _acall(api_keys.create_api_key)
     list_api_keys = _acall(api_keys.list_api_keys)
     rotate_api_key = _acall(api_keys.rotate_api_key)

@@ -26,6 +26,7 @@ from checkpointd.v1.limits_pb2_grpc import LimitsStub
 from checkpointd.v1.retention_pb2_grpc import RetentionStub
 from checkpointd.v1.states_pb2_grpc import StatesStub
 from checkpointd.v1.threads_pb2_grpc import ThreadsStub
+from checkpointd.v1.watch_pb2_grpc import WatchesStub
 
 _TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -66,6 +67,7 @@ class Stubs(NamedTuple):
     api_keys: ApiKeysStub
     limits: LimitsStub
     retention: RetentionStub
+    watches: WatchesStub
     process: int
 
 
@@ -172,6 +174,7 @@ class Connection:
                     ApiKeysStub(channel),
                     LimitsStub(channel),
                     RetentionStub(channel),
+                    WatchesStub(channel),
                     process,
                 )
             return self._stubs

@@ -18,6 +18,7 @@
     │   ├── TooLarge         one message is over the server's limit: store less, or raise the limit
     │   ├── Overloaded       the server had too much to do for the whole timeout: try later
     │   └── QuotaExceeded    the tenant uses all that it may: delete something, or ask an operator for more
+    ├── WatchExpired         events after the token of a watch are gone: watch from now on, and read again
     ├── AccessDenied         the caller may not do this
     ├── Unsupported          the server does not know the call: it is older than this client
     ├── ServerFault          a fault of the server's own: its log says more
@@ -183,6 +184,12 @@ class TooLarge(ResourceExhausted):
 
     `metadata` has `size` and `limit`, in bytes, and `option`, the server's option that sets the limit.
     """
+
+
+class WatchExpired(CheckpointdError):
+    """Events after the token of a watch are not kept any more: the watch was broken off for too long."""
+
+    code = grpc.StatusCode.OUT_OF_RANGE
 
 
 class Overloaded(ResourceExhausted):

@@ -26,7 +26,7 @@ def each(connection: Connection, listing: Listing[Item]) -> Iterator[Item]:
     reading = _Reading(connection, listing)
     while True:
         try:
-            with contextlib.closing(_Stream(connection, reading)) as stream:
+            with contextlib.closing(Stream(connection, reading.listing, *reading.timeouts())) as stream:
                 while found := stream.take(1):
                     reading.count(found[0])
                     yield found[0]
@@ -41,7 +41,7 @@ async def aeach(connection: Connection, listing: Listing[Item]) -> AsyncGenerato
     reading = _Reading(connection, listing)
     while True:
         try:
-            with contextlib.closing(_Stream(connection, reading)) as stream:
+            with contextlib.closing(Stream(connection, reading.listing, *reading.timeouts())) as stream:
                 at_a_time = 1
                 while found := await asyncio.to_thread(stream.take, at_a_time):
                     for one in found:
@@ -101,15 +101,16 @@ class _Reading(Generic[Item]):
         return 0.0 if slowly_read else self._attempts.pause_after(status)
 
 
-class _Stream(Generic[Item]):
-    """A list under way."""
+class Stream(Generic[Item]):
+    """A stream under way."""
 
-    def __init__(self, connection: Connection, reading: _Reading[Item]) -> None:
+    def __init__(
+        self, connection: Connection, listing: Listing[Item], first_within: float | None, timeout: float | None
+    ) -> None:
+        """Seconds for the first item to come, and for the whole stream; None for no bound."""
         self._connection = connection
         self._late = False
-        listing = reading.listing
         self._read = listing.rpc.read
-        first_within, timeout = reading.timeouts()
         with gate:
             self._stubs, self._call = connection.attempt(
                 lambda stubs: (

@@ -16,6 +16,7 @@ from checkpointd.v1 import limits_pb2 as limits
 from checkpointd.v1 import retention_pb2 as retention
 from checkpointd.v1 import states_pb2 as states
 from checkpointd.v1 import threads_pb2 as threads
+from checkpointd.v1 import watch_pb2 as watches
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -33,7 +34,7 @@ class Operation(NamedTuple, Generic[Result]):
 
 
 class Listing(NamedTuple, Generic[Item]):
-    """A request for a list of what there is of checkpoints, and the rpc that it goes to."""
+    """A request that is answered by a stream, and the rpc that it goes to."""
 
     rpc: ListRpc[Any, Any, Item]
     request: Any
@@ -122,6 +123,9 @@ LIST_CHECKPOINTS: ListRpc[
     lambda response: response.checkpoint_tuple,
     lambda found: found.checkpoint.id,
     lambda request: bool(request.thread_id and request.HasField("checkpoint_ns")),
+)
+WATCH: ListRpc[watches.WatchRequest, watches.WatchResponse, watches.WatchResponse] = ListRpc(
+    lambda stubs: stubs.watches.Watch, _as_it_came, lambda response: response.token, lambda request: False
 )
 REGISTER_GRAPH: Rpc[states.RegisterGraphRequest, states.RegisterGraphResponse, states.RegisterGraphResponse] = Rpc(
     lambda stubs: stubs.states.RegisterGraph, _as_it_came

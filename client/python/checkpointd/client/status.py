@@ -38,6 +38,7 @@ _KINDS_BY_REASON: dict[str, type[errors.CheckpointdError]] = {
     "OVERLOADED": errors.Overloaded,
     "TOO_MANY_STREAMS": errors.Overloaded,
     "QUOTA_EXCEEDED": errors.QuotaExceeded,
+    "WATCH_TOKEN_EXPIRED": errors.WatchExpired,
 }
 
 # The request may succeed later. A call that was CANCELLED, which nobody here asked for, was broken off by a server that

@@ -9,10 +9,23 @@ WITH {{locked}},
 {{stored}}
 {{told}}
 
+-- name: commit_noted
+-- As commit, with events for those who watch; so are all that are called so.
+WITH {{locked}},
+{{stored}},
+{{noted}}
+{{told}}
+
 -- name: commit_writes
 -- As commit, for a group without checkpoints: to start what has nothing to do would cost a good part of the whole.
 WITH {{locked}},
 {{thread}}
+{{store_writes}}
+
+-- name: commit_writes_noted
+WITH {{locked}},
+{{thread}},
+{{noted}}
 {{store_writes}}
 
 -- name: commit_of_one
@@ -25,15 +38,35 @@ stored_writes AS (
 )
 {{told_of_one}}
 
+-- name: commit_of_one_noted
+WITH {{only_thread}},
+{{stored_checkpoints_of_one}},
+stored_writes AS (
+    {{store_writes_of_one}}
+),
+{{noted_of_one}}
+{{told_of_one}}
+
 -- name: commit_checkpoints_of_one
 -- As commit_of_one, for a group without writes.
 WITH {{only_thread}},
 {{stored_checkpoints_of_one}}
 {{told_of_one}}
 
+-- name: commit_checkpoints_of_one_noted
+WITH {{only_thread}},
+{{stored_checkpoints_of_one}},
+{{noted_of_one}}
+{{told_of_one}}
+
 -- name: commit_writes_of_one
 -- As commit_of_one, for a group without checkpoints.
 WITH {{only_thread}}
+{{store_writes_of_one}}
+
+-- name: commit_writes_of_one_noted
+WITH {{only_thread}},
+{{noted_of_one}}
 {{store_writes_of_one}}
 
 -- name: locked
@@ -64,6 +97,19 @@ ON CONFLICT (tenant, thread_id) DO UPDATE SET
         graph_hash = coalesce(excluded.graph_hash, thread.graph_hash)
     RETURNING tenant, thread_id, seq, epoch
 
+-- name: noted
+-- An event gets its place in the order where the thread is locked (see the table).
+noted AS (
+    INSERT INTO checkpointd.events (tenant, thread_id, seq, body)
+    SELECT tenant, thread_id, seq - commits, events FROM thread
+)
+
+-- name: noted_of_one
+noted AS (
+    INSERT INTO checkpointd.events (tenant, thread_id, seq, body)
+    SELECT tenant, thread_id, seq - (%(threads)s)[1].commits, (%(threads)s)[1].events FROM thread
+)
+
 -- name: told
 -- The sequences of checkpoints, and the epochs in which large values were stored, which may be bases of changes then.
 SELECT 0 AS kind, no::integer, checkpoint_ns, checkpoint_id AS name, '' AS version, stored.seq AS number
@@ -82,7 +128,7 @@ FROM stored_values AS stored CROSS JOIN thread
 WHERE stored.large
 
 -- name: given_threads
-unnest(%(threads)s) WITH ORDINALITY AS target (tenant, thread_id, commits, graph_hash, epoch, no)
+unnest(%(threads)s) WITH ORDINALITY AS target (tenant, thread_id, commits, graph_hash, epoch, events, no)
 
 -- name: stored
 {{thread}},
@@ -94,7 +140,7 @@ stored_writes AS (
 -- name: thread
 -- The threads that were locked. One in which the base of a change may be gone ends the statement.
 thread AS MATERIALIZED (
-    SELECT target.no, locked.tenant, locked.thread_id, locked.seq, locked.epoch
+    SELECT target.no, locked.tenant, locked.thread_id, locked.seq, locked.epoch, target.commits, target.events
     FROM {{given_threads}}
     JOIN locked ON locked.tenant = target.tenant AND locked.thread_id = target.thread_id
     WHERE {{base_is_there}}
@@ -227,6 +273,17 @@ FOR SHARE
 --
 -- A commit whose rows are all stored, with the same content, is a request that was sent again, whose condition held when it
 -- came first: it is answered as it was then, and nothing is stored of it either.
+{{checked}},
+{{stored}}
+{{told_or_refused}}
+
+-- name: commit_checked_noted
+{{checked}},
+{{stored}},
+{{noted}}
+{{told_or_refused}}
+
+-- name: checked
 WITH vain AS MATERIALIZED (
     -- Threads with a write that would stay without effect: who sends it believes that the next checkpoint is made of it.
     SELECT DISTINCT given.thread_no
@@ -314,12 +371,13 @@ failed AS MATERIALIZED (
 locked AS (
     INSERT INTO checkpointd.threads AS thread (tenant, thread_id, seq, graph_hash)
     SELECT given.tenant, given.thread_id, given.commits, given.graph_hash
-    FROM unnest(%(threads)s) WITH ORDINALITY AS given (tenant, thread_id, commits, graph_hash, epoch, no)
+    FROM unnest(%(threads)s) WITH ORDINALITY AS given (tenant, thread_id, commits, graph_hash, epoch, events, no)
     -- Of one that only asks whether its condition holds nothing is stored.
     WHERE given.commits > 0 AND given.no NOT IN (SELECT thread_no FROM failed)
     {{one_commit_more}}
-),
-{{stored}}
+)
+
+-- name: told_or_refused
 SELECT told.*, NULL AS holder FROM ({{told}}) AS told
 UNION ALL
 SELECT 0, failed.thread_no, there.checkpoint_ns, there.checkpoint_id, '', there.seq, NULL

@@ -1,8 +1,10 @@
 -- name: lock_lease
--- Makes sure that there is a row, and keeps it from others until the transaction ends. A new one is nobody's.
+-- Makes sure that there is a row, and keeps it from others until the transaction ends. A new one is nobody's. Returns the token so
+-- far.
 INSERT INTO checkpointd.leases AS lease (tenant, thread_id, token, holder, expires_at)
 VALUES (%(tenant)s, %(thread_id)s, 0, '', '-infinity')
 ON CONFLICT (tenant, thread_id) DO UPDATE SET token = lease.token
+RETURNING token
 
 -- name: acquire_lease
 -- Takes the lease of a thread that nobody holds, or lasts one's own longer. No row: somebody else holds it. Runs after
@@ -28,6 +30,11 @@ UPDATE checkpointd.leases SET expires_at = clock_timestamp() + %(ttl)s::float8 *
 WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s AND token = %(token)s AND holder = %(holder)s
     AND expires_at > clock_timestamp()
 RETURNING token, holder, expires_at, extract(epoch FROM expires_at - clock_timestamp())::float8
+
+-- name: release_lease_noted
+-- As release_lease, with an event. That comes after what was committed under the lease, for which this waits.
+WITH released AS ({{release_lease}} RETURNING tenant, thread_id)
+INSERT INTO checkpointd.events (tenant, thread_id, seq, body) SELECT tenant, thread_id, 0, %(body)s FROM released
 
 -- name: release_lease
 DELETE FROM checkpointd.leases

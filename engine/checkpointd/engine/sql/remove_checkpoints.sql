@@ -21,7 +21,8 @@ WHERE NOT hidden AND (run_id IS NULL OR run_id <> ALL(%(run_ids)s))
 
 -- name: remove_all_but_kept
 -- Removes the checkpoints of one thread that are not in `kept`, with their writes and with the values that nobody uses
--- any more. Runs after lock_target in the same transaction. Returns how many listed checkpoints went.
+-- any more. Runs after lock_target in the same transaction. Returns whether any checkpoint went, and how many listed
+-- ones.
 --
 -- A channel that is stored as changes is rebuilt from ancestors (see the statement `history`). LangGraph names such
 -- channels in metadata.counters_since_delta_snapshot of every checkpoint without a snapshot. `needed` follows each to the
@@ -148,7 +149,7 @@ gone_values AS (
             SELECT checkpoint_ns, channel, version FROM used_values
         )
 )
-SELECT count(*) FROM going WHERE NOT hidden
+SELECT EXISTS (SELECT FROM going), (SELECT count(*) FROM going WHERE NOT hidden)
 
 -- name: own
 -- All checkpoints of the thread, hidden ones too.

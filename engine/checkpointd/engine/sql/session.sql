@@ -24,13 +24,13 @@ SET lock_timeout = '10s'
 SELECT table_name
 FROM unnest(ARRAY[
     'threads', 'checkpoints', 'channel_values', 'writes', 'graphs', 'graph_versions', 'leases', 'requests', 'api_keys',
-    'thread_labels', 'quotas', 'thread_bytes', 'retention_policies', 'chores'
+    'thread_labels', 'quotas', 'thread_bytes', 'retention_policies', 'chores', 'events', 'forgotten_events', 'watch_keys'
 ]) AS table_name
 CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
 WHERE NOT has_table_privilege('checkpointd.' || table_name, privilege)
 GROUP BY table_name
 UNION
-SELECT sequence FROM unnest(ARRAY['fencing_tokens', 'epochs']) AS sequence
+SELECT sequence FROM unnest(ARRAY['fencing_tokens', 'epochs', 'event_numbers']) AS sequence
 WHERE NOT has_sequence_privilege('checkpointd.' || sequence, 'USAGE')
 ORDER BY table_name
 

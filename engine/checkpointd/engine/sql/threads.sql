@@ -188,12 +188,12 @@ ON CONFLICT (tenant, thread_id) DO UPDATE SET seq = thread.seq
 DELETE FROM checkpointd.threads WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s AND seq = 0
 
 -- name: delete_thread
--- Returns how many listed checkpoints went.
+-- Returns whether there was something, and how many listed checkpoints went.
 WITH gone_thread AS (
-    DELETE FROM checkpointd.threads WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s
+    DELETE FROM checkpointd.threads WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s RETURNING seq
 ),
 gone_lease AS (
-    DELETE FROM checkpointd.leases WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s
+    DELETE FROM checkpointd.leases WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s RETURNING token
 ),
 gone_values AS (
     DELETE FROM checkpointd.channel_values WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s
@@ -204,7 +204,9 @@ gone_writes AS (
 gone_checkpoints AS (
     DELETE FROM checkpointd.checkpoints WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s RETURNING hidden
 )
-SELECT count(*) FROM gone_checkpoints WHERE NOT hidden
+SELECT
+    EXISTS (SELECT FROM gone_thread WHERE seq > 0) OR EXISTS (SELECT FROM gone_lease),
+    (SELECT count(*) FROM gone_checkpoints WHERE NOT hidden)
 
 -- name: copy_thread
 -- Runs after lock_target in the same transaction; one statement, so that the copy is of one moment. Returns whether the

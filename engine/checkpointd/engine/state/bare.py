@@ -17,6 +17,7 @@ _INTERNAL = ("__", "branch:", "join:", "start:")
 def snapshot(found: CheckpointTuple, reason: str, *, live: bool) -> StateSnapshot:
     """The stored values, the interrupts, and a warning that says what is missing and, with `reason`, why."""
     made = base(found)
+    made.next_unknown = True
     stored = found.checkpoint.channel_values
     for name in stored:
         if not name.startswith(_INTERNAL):

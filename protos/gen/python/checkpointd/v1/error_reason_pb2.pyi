@@ -351,6 +351,35 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
           "metadata": {"threads": "12"}
         }
     """
+    ERROR_REASON_WATCH_TOKEN_INVALID: _ErrorReason.ValueType  # 34
+    """ERROR_REASON_WATCH_TOKEN_INVALID: the token of a watch was not made for this tenant at this database, or not for a watch with
+    the same thread and filters. Sent with INVALID_ARGUMENT.
+        {
+          "code": "INVALID_ARGUMENT",
+          "message": "the token is not one of this watch; give one that a watch with the same thread and filters gave ...",
+          "reason": "WATCH_TOKEN_INVALID",
+          "metadata": {}
+        }
+    """
+    ERROR_REASON_WATCH_TOKEN_EXPIRED: _ErrorReason.ValueType  # 35
+    """ERROR_REASON_WATCH_TOKEN_EXPIRED: events that should be told after the token are not kept any more, so there would be a gap:
+    they are older than the server keeps them, or the database was set back. Sent with OUT_OF_RANGE.
+        {
+          "code": "OUT_OF_RANGE",
+          "message": "events after the token are not kept any more; watch without a token, then read what you watch anew",
+          "reason": "WATCH_TOKEN_EXPIRED",
+          "metadata": {}
+        }
+    """
+    ERROR_REASON_WATCH_OFF: _ErrorReason.ValueType  # 36
+    """ERROR_REASON_WATCH_OFF: the server writes no events, so there is nothing to watch. Sent with FAILED_PRECONDITION.
+        {
+          "code": "FAILED_PRECONDITION",
+          "message": "this server writes no events; start all servers of the database with --watch on",
+          "reason": "WATCH_OFF",
+          "metadata": {"option": "--watch"}
+        }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -676,6 +705,35 @@ Sent with FAILED_PRECONDITION.
       "message": "the policy would delete all 12 threads of the tenant; say remove_everything if that is meant",
       "reason": "POLICY_REMOVES_EVERYTHING",
       "metadata": {"threads": "12"}
+    }
+"""
+ERROR_REASON_WATCH_TOKEN_INVALID: ErrorReason.ValueType  # 34
+"""ERROR_REASON_WATCH_TOKEN_INVALID: the token of a watch was not made for this tenant at this database, or not for a watch with
+the same thread and filters. Sent with INVALID_ARGUMENT.
+    {
+      "code": "INVALID_ARGUMENT",
+      "message": "the token is not one of this watch; give one that a watch with the same thread and filters gave ...",
+      "reason": "WATCH_TOKEN_INVALID",
+      "metadata": {}
+    }
+"""
+ERROR_REASON_WATCH_TOKEN_EXPIRED: ErrorReason.ValueType  # 35
+"""ERROR_REASON_WATCH_TOKEN_EXPIRED: events that should be told after the token are not kept any more, so there would be a gap:
+they are older than the server keeps them, or the database was set back. Sent with OUT_OF_RANGE.
+    {
+      "code": "OUT_OF_RANGE",
+      "message": "events after the token are not kept any more; watch without a token, then read what you watch anew",
+      "reason": "WATCH_TOKEN_EXPIRED",
+      "metadata": {}
+    }
+"""
+ERROR_REASON_WATCH_OFF: ErrorReason.ValueType  # 36
+"""ERROR_REASON_WATCH_OFF: the server writes no events, so there is nothing to watch. Sent with FAILED_PRECONDITION.
+    {
+      "code": "FAILED_PRECONDITION",
+      "message": "this server writes no events; start all servers of the database with --watch on",
+      "reason": "WATCH_OFF",
+      "metadata": {"option": "--watch"}
     }
 """
 Global___ErrorReason: typing_extensions.TypeAlias = ErrorReason

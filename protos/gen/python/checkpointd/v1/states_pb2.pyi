@@ -102,12 +102,15 @@ class StateSnapshot(google.protobuf.message.Message):
     UNRESOLVED_FIELD_NUMBER: builtins.int
     WARNINGS_FIELD_NUMBER: builtins.int
     EXISTS_FIELD_NUMBER: builtins.int
+    NEXT_UNKNOWN_FIELD_NUMBER: builtins.int
     created_at: builtins.str
     """created_at is the checkpoint's `ts`, as its writer wrote it."""
     exists: builtins.bool
     """exists is false for a namespace without checkpoints; all else is empty then, but for what config says of the thread and
     of the namespace that was looked into: that of a subgraph whose state outlives its calls has no task ids.
     """
+    next_unknown: builtins.bool
+    """next_unknown says that next and tasks are empty because the graph is not known; a warning says why."""
     @property
     def values(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, checkpointd.v1.core_pb2.Value]:
         """values are the state's channels that hold something. For a graph whose state is one bare value see root_value."""
@@ -163,9 +166,10 @@ class StateSnapshot(google.protobuf.message.Message):
         unresolved: collections.abc.Iterable[Global___UnresolvedChannel] | None = ...,
         warnings: collections.abc.Iterable[builtins.str] | None = ...,
         exists: builtins.bool = ...,
+        next_unknown: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["config", b"config", "metadata", b"metadata", "parent_config", b"parent_config", "root_value", b"root_value"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["config", b"config", "created_at", b"created_at", "exists", b"exists", "interrupts", b"interrupts", "metadata", b"metadata", "next", b"next", "parent_config", b"parent_config", "root_value", b"root_value", "tasks", b"tasks", "unresolved", b"unresolved", "values", b"values", "warnings", b"warnings"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["config", b"config", "created_at", b"created_at", "exists", b"exists", "interrupts", b"interrupts", "metadata", b"metadata", "next", b"next", "next_unknown", b"next_unknown", "parent_config", b"parent_config", "root_value", b"root_value", "tasks", b"tasks", "unresolved", b"unresolved", "values", b"values", "warnings", b"warnings"]) -> None: ...
 
 Global___StateSnapshot: typing_extensions.TypeAlias = StateSnapshot
 
