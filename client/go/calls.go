@@ -115,8 +115,8 @@ func (c *Client) asCaller(ctx context.Context) (context.Context, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.tenant != "" {
-		said = append(said, "checkpointd-tenant", c.tenant)
+	if c.tenant != nil {
+		said = append(said, "checkpointd-tenant", *c.tenant)
 	}
 	return metadata.AppendToOutgoingContext(ctx, said...), nil
 }

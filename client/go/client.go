@@ -36,7 +36,7 @@ type Client struct {
 	Limits      v1.LimitsClient
 
 	target     string
-	tenant     string
+	tenant     *string // nil: that of the token
 	timeout    time.Duration
 	tls        *tls.Config
 	token      func(context.Context) (string, error) // nil: none is shown
@@ -53,7 +53,7 @@ type Option func(*Client)
 
 // WithTenant says whose data to read and write: 1 to 64 characters of A-Z a-z 0-9 . _ -. Tenants share nothing. Unless it is
 // said, that of the token; without one, "default".
-func WithTenant(tenant string) Option { return func(c *Client) { c.tenant = tenant } }
+func WithTenant(tenant string) Option { return func(c *Client) { c.tenant = &tenant } }
 
 // WithTimeout bounds a call, its repetitions included, besides its context; of a list, the wait for the first item. 0 is no
 // bound; a minute unless it is said.
@@ -78,8 +78,8 @@ func New(target string, options ...Option) (*Client, error) {
 	for _, option := range options {
 		option(client)
 	}
-	if client.tenant != "" && !tenants.MatchString(client.tenant) {
-		return nil, client.invalid("tenant", fmt.Sprintf("%q is not 1 to 64 characters of A-Z a-z 0-9 . _ -", client.tenant))
+	if client.tenant != nil && !tenants.MatchString(*client.tenant) {
+		return nil, client.invalid("tenant", fmt.Sprintf("%q is not 1 to 64 characters of A-Z a-z 0-9 . _ -", *client.tenant))
 	}
 	if client.timeout < 0 {
 		return nil, client.invalid("timeout", "it is below 0")
