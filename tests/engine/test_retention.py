@@ -20,6 +20,7 @@ from checkpointd.v1.retention_pb2 import (
 )
 from checkpointd.v1.threads_pb2 import GetThreadRequest, ListThreadsRequest, UpdateThreadRequest
 from tests.engine.reading import TENANT, get, ids, values
+from tests.engine.watching import kind_of, watching
 from tests.messages import put_checkpoint, put_writes
 
 DAY = 24 * 3600
@@ -287,3 +288,14 @@ async def test_a_thread_that_is_being_written_is_left_for_later(engine: Engine, 
         assert (await apply(engine, policy(keep_last=1))).removed_checkpoints == 4
         assert len(await ids(engine, "t")) == 5
     assert (await apply(engine, policy(keep_last=1))).removed_checkpoints == 4
+
+
+async def test_who_watches_is_told_what_goes(engine: Engine, database_url: str) -> None:
+    await fill(engine, "old", "new")
+    age(database_url, "old", 40)
+    async with watching(engine, TENANT) as watch:
+        for _ in range(2):  # the second time there is nothing to do, and nothing to tell
+            await apply(engine, policy(idle=30 * DAY, keep_last=2))
+        await engine.threads.update_thread(TENANT, UpdateThreadRequest(thread_id="new", owner="last"))
+        told = [(kind_of(event), event.thread_id, event.removed_checkpoints) for event in await watch.until(3)]
+    assert sorted(told) == [("thread_deleted", "old", 5), ("thread_pruned", "new", 3), ("thread_updated", "new", 0)]

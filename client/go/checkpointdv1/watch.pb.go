@@ -49,11 +49,11 @@ const (
 	// WATCH_EVENT_KIND_THREAD_COPIED: the thread was made, or made longer, by copying source_thread_id. The checkpoints that came
 	// with it have no events of their own.
 	WatchEventKind_WATCH_EVENT_KIND_THREAD_COPIED WatchEventKind = 4
-	// WATCH_EVENT_KIND_THREAD_PRUNED: checkpoints left the thread, all but the newest of each namespace.
+	// WATCH_EVENT_KIND_THREAD_PRUNED: checkpoints left the thread, by PruneThreads or by a retention policy.
 	WatchEventKind_WATCH_EVENT_KIND_THREAD_PRUNED WatchEventKind = 5
 	// WATCH_EVENT_KIND_RUNS_DELETED: the checkpoints of some runs left the thread.
 	WatchEventKind_WATCH_EVENT_KIND_RUNS_DELETED WatchEventKind = 6
-	// WATCH_EVENT_KIND_THREAD_DELETED: the thread was deleted, and its lease with it.
+	// WATCH_EVENT_KIND_THREAD_DELETED: the thread was deleted, by whatever rpc or a retention policy, and its lease with it.
 	WatchEventKind_WATCH_EVENT_KIND_THREAD_DELETED WatchEventKind = 7
 	// WATCH_EVENT_KIND_LEASE_TAKEN: somebody took the thread's lease. That it was renewed is not told.
 	WatchEventKind_WATCH_EVENT_KIND_LEASE_TAKEN WatchEventKind = 8

@@ -70,7 +70,7 @@ class Engine:
         self.api_keys = ApiKeys(self._database)
         self.readiness = Readiness(self._database)
         self.quotas = Quotas(self._database)
-        self.retention = Retention(self._database)
+        self.retention = Retention(self._database, self._log)
         self.retention_rounds = RetentionRounds(self._database, self.retention, self._retention_interval)
         await self.quotas.refresh()  # none must be passed over at the start
         self._background = [

@@ -47,3 +47,8 @@ def writes_body(checkpoint_ns: str, checkpoint_id: str, task_id: str, channels: 
             error=_ERROR in channels,
         )
     )
+
+
+def removal_body(kind: WatchEventKind.ValueType, removed_checkpoints: int) -> bytes:
+    """That a thread was deleted, or that checkpoints left it."""
+    return body(WatchEvent(kind=kind, removed_checkpoints=removed_checkpoints))

@@ -10,6 +10,8 @@ from psycopg.types.json import Jsonb
 from checkpointd.engine import validate
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import InvalidField, PolicyRemovesEverything
+from checkpointd.engine.event_bodies import removal_body
+from checkpointd.engine.event_log import EventLog
 from checkpointd.engine.sql import STATEMENTS
 from checkpointd.v1.retention_pb2 import (
     ApplyRetentionPolicyRequest,
@@ -22,6 +24,7 @@ from checkpointd.v1.retention_pb2 import (
     SetRetentionPolicyRequest,
     SetRetentionPolicyResponse,
 )
+from checkpointd.v1.watch_pb2 import WatchEventKind
 
 _NAME_BYTES = 63
 _SHORTEST, _LONGEST = 60.0, 100 * 366 * 24 * 3600.0  # seconds
@@ -31,12 +34,21 @@ _MOST_KEPT = 1_000_000
 _PAGE = 500
 _MOST_CHANGED = 50
 
+# How a thread is locked, what removes, and what is told of it.
+_OF_WHOLE = ("lock_idle_thread", "delete_thread", WatchEventKind.WATCH_EVENT_KIND_THREAD_DELETED)
+_OF_CHECKPOINTS = (
+    "lock_unwritten_thread",
+    "prune_thread_by_policy",
+    WatchEventKind.WATCH_EVENT_KIND_THREAD_PRUNED,
+)
+
 
 class Retention:
     """The rpcs of the service, each as a method that takes the tenant and the request."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, log: EventLog) -> None:
         self._database = database
+        self._log = log
 
     async def set_retention_policy(self, tenant: str, request: SetRetentionPolicyRequest) -> SetRetentionPolicyResponse:
         policy = request.policy
@@ -117,17 +129,19 @@ class Retention:
 
     async def _remove(self, parameters: dict[str, Any], response: ApplyRetentionPolicyResponse, *, whole: bool) -> None:
         """In a transaction of its own: a writer of this thread waits for it, and of no other."""
-        lock, remove = (
-            ("lock_idle_thread", "delete_thread") if whole else ("lock_unwritten_thread", "prune_thread_by_policy")
-        )
-        async with self._database.changing(parameters["tenant"]) as connection, connection.transaction():
+        lock, remove, kind = _OF_WHOLE if whole else _OF_CHECKPOINTS
+        tenant = parameters["tenant"]
+        async with self._database.changing(tenant) as connection, connection.transaction():
             locked = await connection.execute(STATEMENTS[lock].encode(), parameters)
             if not locked.rowcount:  # somebody writes it, or has done so meanwhile
                 return
             before = await _size(connection, parameters)
             cursor = await connection.execute(STATEMENTS[remove].encode(), parameters)
-            ((count,),) = await cursor.fetchall()
+            ((changed, count),) = await cursor.fetchall()
+            if changed:
+                await self._log.note(connection, tenant, parameters["thread_id"], removal_body(kind, count))
             after = 0 if whole else await _size(connection, parameters)
+        self._log.tell()
         response.removed_threads += whole
         response.removed_checkpoints += count
         response.removed_bytes += max(0, before - after)

@@ -10,7 +10,7 @@ from checkpointd.engine import thread_search, validate
 from checkpointd.engine.changes import Changes
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import InvalidField, ThreadExists, ThreadNotFound
-from checkpointd.engine.event_bodies import body
+from checkpointd.engine.event_bodies import body, removal_body
 from checkpointd.engine.event_log import EventLog
 from checkpointd.engine.sql import STATEMENTS
 from checkpointd.engine.thread_search import PageToken
@@ -134,8 +134,8 @@ class Threads:
             cursor = await connection.execute(STATEMENTS["delete_thread"].encode(), parameters)
             existed, removed = await cursor.fetchone() or (False, 0)
             if existed:
-                event = WatchEvent(kind=_REMOVALS["delete_thread"], removed_checkpoints=removed)
-                await self._log.note(connection, tenant, request.thread_id, body(event))
+                event = removal_body(_REMOVALS["delete_thread"], removed)
+                await self._log.note(connection, tenant, request.thread_id, event)
             return DeleteThreadResponse()
 
         return await self._changes.make(tenant, request.thread_id, request, DeleteThreadResponse, delete)
@@ -207,8 +207,7 @@ class Threads:
             changed, removed = await cursor.fetchone() or (False, 0)
             await connection.execute(STATEMENTS["forget_unwritten"].encode(), parameters)
             if changed:
-                event = WatchEvent(kind=_REMOVALS[statement], removed_checkpoints=removed)
-                await self._log.note(connection, tenant, thread_id, body(event))
+                await self._log.note(connection, tenant, thread_id, removal_body(_REMOVALS[statement], removed))
             return PruneThreadsResponse(removed_checkpoints=removed)
 
         answer = await self._changes.make(tenant, thread_id, request, PruneThreadsResponse, remove)

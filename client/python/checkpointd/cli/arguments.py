@@ -18,6 +18,18 @@ _EXIT_CODES = (
 )
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
+_EVENT_KINDS = (
+    "checkpoint",
+    "writes",
+    "thread-updated",
+    "thread-copied",
+    "thread-pruned",
+    "runs-deleted",
+    "thread-deleted",
+    "lease-taken",
+    "lease-ended",
+)
+
 _CHECKPOINT_HELP = "its id, or as much of the beginning or the end of it as no other has (at least 4 characters)"
 
 
@@ -311,6 +323,49 @@ def _quotas(command: argparse.ArgumentParser) -> None:
         )
 
 
+def _watch(command: argparse.ArgumentParser) -> None:
+    command.add_argument("thread", nargs="?", default="", metavar="THREAD", help="the thread's id. Default: all.")
+    command.add_argument("--prefix", default="", metavar="TEXT", help="only threads whose id begins with this")
+    command.add_argument(
+        "--kind",
+        action="append",
+        choices=_EVENT_KINDS,
+        metavar="KIND",
+        help=f"only what is of this kind; once for each: {', '.join(_EVENT_KINDS)}",
+    )
+    command.add_argument(
+        "--namespace",
+        action="append",
+        metavar="NS",
+        help="only commits to this namespace; once for each; '' is the root",
+    )
+    command.add_argument(
+        "--token",
+        default="",
+        metavar="TOKEN",
+        help="go on after what had this token (--json prints it), with the same THREAD and filters. Default: from now "
+        "on.",
+    )
+
+
+def _wait(command: argparse.ArgumentParser) -> None:
+    _add_thread(command)
+    command.add_argument(
+        "--until",
+        action="append",
+        choices=("finished", "interrupted", "failed"),
+        help="what to wait for; once for each. Default: any of them.",
+    )
+    command.add_argument(
+        "--after",
+        type=int,
+        default=0,
+        metavar="COMMIT",
+        help="what it had come to at this commit does not count: the thread's sequence, as `threads` prints it",
+    )
+    command.add_argument("--within", type=_length, metavar="TIME", help="give up after so long. Default: never.")
+
+
 def _add_terms(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--label", action="append", type=_label, metavar="KEY=VALUE", help="only threads with this label; once for each"
@@ -405,6 +460,18 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
         "say what becomes of threads in time",
         "List, set and remove policies, which the servers carry out by themselves, or carry them out now.",
         _retention,
+    ),
+    "watch": (
+        "show what is committed as it happens",
+        "Print what is committed to a thread, or to all threads, as it happens, one line each. It goes on, also when a "
+        "server is away for a moment (--timeout), until it is interrupted.",
+        _watch,
+    ),
+    "wait": (
+        "wait for what a thread comes to",
+        "Wait until a thread has finished, is interrupted (a task waits for an answer), or has failed; print which. "
+        "With --within, exit code 3 when it has come to none of them in time.",
+        _wait,
     ),
     "keys": (
         "manage API keys",

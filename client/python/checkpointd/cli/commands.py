@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 
-from checkpointd.cli import diff, history, ids, keys, quotas, removal, retention, state, threads, update
+from checkpointd.cli import diff, history, ids, keys, quotas, removal, retention, state, threads, update, watch
 from checkpointd.cli.printing import Printer
 from checkpointd.client import (
     CheckpointdError,
@@ -34,6 +34,8 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace, Printer], int]] = {
     "quotas": quotas.run,
     "retention": retention.run,
     "cleanup": retention.cleanup,
+    "watch": watch.run,
+    "wait": watch.wait,
 }
 
 _FAILED, _CALLED_WRONGLY, _NO_ANSWER = 1, 2, 3

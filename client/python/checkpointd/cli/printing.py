@@ -61,6 +61,10 @@ class Printer:
         for wrapped in text.wrap(self.console, room, overflow="fold") or [Text()]:
             self.console.print(Text(" " * indent) + wrapped, overflow="fold", crop=False, no_wrap=True)
 
+    def flush(self) -> None:
+        """Let who reads have what was printed. Raises BrokenPipeError when nobody does."""
+        sys.stdout.flush()
+
     def note(self, text: str) -> None:
         """Say something on the standard error."""
         if sys.stderr is not None:

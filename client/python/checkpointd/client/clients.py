@@ -137,6 +137,26 @@ def _awatch(
     return method
 
 
+def _watch_token(
+    prepare: Callable[Parameters, WatchRequest],
+) -> Callable[Concatenate[_Connected, Parameters], str]:
+    @functools.wraps(prepare)
+    def method(self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> str:
+        return watching.watch_token(self._connection, prepare(*args, **kwargs))
+
+    return method
+
+
+def _awatch_token(
+    prepare: Callable[Parameters, WatchRequest],
+) -> Callable[Concatenate[_Connected, Parameters], Coroutine[Any, Any, str]]:
+    @functools.wraps(prepare)
+    async def method(self: _Connected, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> str:
+        return await watching.awatch_token(self._connection, prepare(*args, **kwargs))
+
+    return method
+
+
 def _wait(
     prepare: Callable[Parameters, watching.Waiting],
 ) -> Callable[Concatenate[_Connected, Parameters], str]:
@@ -188,6 +208,7 @@ class Client(_Connected):
     renew_lease = _call(operations.renew_lease)
     release_lease = _call(operations.release_lease)
     watch = _watch(watching.request)
+    watch_token = _watch_token(watching.from_now_on)
     wait_for = _wait(watching.waiting)
     create_api_key = _call(api_keys.create_api_key)
     list_api_keys = _call(api_keys.list_api_keys)
@@ -245,6 +266,7 @@ class AsyncClient(_Connected):
     renew_lease = _acall(operations.renew_lease)
     release_lease = _acall(operations.release_lease)
     watch = _awatch(watching.request)
+    watch_token = _awatch_token(watching.from_now_on)
     wait_for = _await(watching.waiting)
     create_api_key = _acall(api_keys.create_api_key)
     list_api_keys = _acall(api_keys.list_api_keys)

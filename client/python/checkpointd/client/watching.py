@@ -40,9 +40,9 @@ def request(
 ) -> WatchRequest:
     """What is committed from now on, or after a token, to a thread, to those with a prefix, or to all threads.
 
-    Without an end: it goes on, also beyond failures, until it is left, or no server answers within the timeout. By an
-    event's token another watch with the same parameters goes on after it. Raises WatchExpired when events after the
-    token are not kept any more.
+    It begins with its first step; see `watch_token`. It has no end: it goes on, also beyond failures, until it is left
+    or no server answers within the timeout. By an event's token another watch with the same parameters goes on after
+    it. Raises WatchExpired when events after the token are not kept any more.
     """
     return build(
         WatchRequest,
@@ -52,6 +52,21 @@ def request(
         checkpoint_ns=checkpoint_ns,
         token=token,
     )
+
+
+def from_now_on(
+    *,
+    thread_id: str = "",
+    thread_id_prefix: str = "",
+    kinds: Iterable[WatchEventKind.ValueType] = (),
+    checkpoint_ns: Iterable[str] = (),
+) -> WatchRequest:
+    """A token from which a watch with the same parameters tells what is committed from now on.
+
+    For what must not be missed between now and the first step of `watch`: take the token, start what is to be watched,
+    then watch from the token.
+    """
+    return request(thread_id=thread_id, thread_id_prefix=thread_id_prefix, kinds=kinds, checkpoint_ns=checkpoint_ns)
 
 
 def responses(connection: Connection, asked: WatchRequest, until: float | None = None) -> Generator[WatchResponse]:
@@ -106,6 +121,18 @@ async def awatch(connection: Connection, asked: WatchRequest) -> AsyncGenerator[
         async for response in told:
             for event in response.events:
                 yield event
+
+
+def watch_token(connection: Connection, asked: WatchRequest) -> str:
+    """The token of a watch's first response, from any thread."""
+    with contextlib.closing(responses(connection, asked)) as told:
+        return next(told).token
+
+
+async def awatch_token(connection: Connection, asked: WatchRequest) -> str:
+    """The token of a watch's first response, from any event loop."""
+    async with contextlib.aclosing(aresponses(connection, asked)) as told:
+        return (await anext(told)).token
 
 
 # What is said of a stream that ended without an error, which no server does.

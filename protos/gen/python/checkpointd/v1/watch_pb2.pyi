@@ -51,11 +51,11 @@ class _WatchEventKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper.
     with it have no events of their own.
     """
     WATCH_EVENT_KIND_THREAD_PRUNED: _WatchEventKind.ValueType  # 5
-    """WATCH_EVENT_KIND_THREAD_PRUNED: checkpoints left the thread, all but the newest of each namespace."""
+    """WATCH_EVENT_KIND_THREAD_PRUNED: checkpoints left the thread, by PruneThreads or by a retention policy."""
     WATCH_EVENT_KIND_RUNS_DELETED: _WatchEventKind.ValueType  # 6
     """WATCH_EVENT_KIND_RUNS_DELETED: the checkpoints of some runs left the thread."""
     WATCH_EVENT_KIND_THREAD_DELETED: _WatchEventKind.ValueType  # 7
-    """WATCH_EVENT_KIND_THREAD_DELETED: the thread was deleted, and its lease with it."""
+    """WATCH_EVENT_KIND_THREAD_DELETED: the thread was deleted, by whatever rpc or a retention policy, and its lease with it."""
     WATCH_EVENT_KIND_LEASE_TAKEN: _WatchEventKind.ValueType  # 8
     """WATCH_EVENT_KIND_LEASE_TAKEN: somebody took the thread's lease. That it was renewed is not told."""
     WATCH_EVENT_KIND_LEASE_ENDED: _WatchEventKind.ValueType  # 9
@@ -80,11 +80,11 @@ WATCH_EVENT_KIND_THREAD_COPIED: WatchEventKind.ValueType  # 4
 with it have no events of their own.
 """
 WATCH_EVENT_KIND_THREAD_PRUNED: WatchEventKind.ValueType  # 5
-"""WATCH_EVENT_KIND_THREAD_PRUNED: checkpoints left the thread, all but the newest of each namespace."""
+"""WATCH_EVENT_KIND_THREAD_PRUNED: checkpoints left the thread, by PruneThreads or by a retention policy."""
 WATCH_EVENT_KIND_RUNS_DELETED: WatchEventKind.ValueType  # 6
 """WATCH_EVENT_KIND_RUNS_DELETED: the checkpoints of some runs left the thread."""
 WATCH_EVENT_KIND_THREAD_DELETED: WatchEventKind.ValueType  # 7
-"""WATCH_EVENT_KIND_THREAD_DELETED: the thread was deleted, and its lease with it."""
+"""WATCH_EVENT_KIND_THREAD_DELETED: the thread was deleted, by whatever rpc or a retention policy, and its lease with it."""
 WATCH_EVENT_KIND_LEASE_TAKEN: WatchEventKind.ValueType  # 8
 """WATCH_EVENT_KIND_LEASE_TAKEN: somebody took the thread's lease. That it was renewed is not told."""
 WATCH_EVENT_KIND_LEASE_ENDED: WatchEventKind.ValueType  # 9

@@ -268,7 +268,7 @@ export enum WatchEventKind {
   THREAD_COPIED = 4,
 
   /**
-   * WATCH_EVENT_KIND_THREAD_PRUNED: checkpoints left the thread, all but the newest of each namespace.
+   * WATCH_EVENT_KIND_THREAD_PRUNED: checkpoints left the thread, by PruneThreads or by a retention policy.
    *
    * @generated from enum value: WATCH_EVENT_KIND_THREAD_PRUNED = 5;
    */
@@ -282,7 +282,7 @@ export enum WatchEventKind {
   RUNS_DELETED = 6,
 
   /**
-   * WATCH_EVENT_KIND_THREAD_DELETED: the thread was deleted, and its lease with it.
+   * WATCH_EVENT_KIND_THREAD_DELETED: the thread was deleted, by whatever rpc or a retention policy, and its lease with it.
    *
    * @generated from enum value: WATCH_EVENT_KIND_THREAD_DELETED = 7;
    */
