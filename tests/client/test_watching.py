@@ -124,7 +124,7 @@ async def test_restarts_make_no_gap_and_no_duplicate(
 
 async def test_only_what_is_asked_for(connect: Connect, server: ServerProcess, writer: Client) -> None:
     client = connect(server.address)
-    asked = {"thread_id_prefix": "a/", "kinds": [WatchEventKind.WATCH_EVENT_KIND_THREAD_DELETED]}
+    asked: Any = {"thread_id_prefix": "a/", "kinds": [WatchEventKind.WATCH_EVENT_KIND_THREAD_DELETED]}
     watch = Watched(client, **asked, token=await called(client.watch_token(**asked)))
     for thread_id in ("a/1", "b/1", "a/2"):
         put(writer, "c", thread_id=thread_id)
@@ -190,7 +190,7 @@ async def test_waiting_for_what_a_thread_comes_to(connect: Connect, server: Serv
     put(writer, "2")
     _write(writer, "2", "__error__")
     assert await waiting == "failed"
-    with pytest.raises(DeadlineExceeded, match="'t' is not interrupted after 0.2 s"):
+    with pytest.raises(DeadlineExceeded, match=r"'t' is not interrupted after 0\.2 s"):
         await wait(until="interrupted", timeout=0.2)
     put(writer, "3")
     with pytest.raises(GraphUnknown, match="register the graph"):

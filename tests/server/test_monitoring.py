@@ -15,6 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from checkpointd.client import Client, NotFound
 from checkpointd.v1.threads_pb2 import GetThreadRequest, ListThreadsRequest
+from checkpointd.v1.watch_pb2 import WatchRequest
+from checkpointd.v1.watch_pb2_grpc import WatchesStub
 from tests.messages import checkpoint_put
 from tests.packaging.environments import ROOT
 from tests.postgres import TestPostgres, running_postgres
@@ -113,6 +115,23 @@ def test_bytes_are_those_of_the_messages(told: Told) -> None:
         (answer,) = invoke(channel, "ListThreads", request)
         assert told.value("checkpointd_request_bytes_total", rpc="ListThreads") == taken + request.ByteSize()
         assert told.value("checkpointd_response_bytes_total", rpc="ListThreads") == given + answer.ByteSize()
+
+
+def test_what_is_under_way_and_refused_is_counted(postgres: TestPostgres, tmp_path: Path) -> None:
+    url = postgres.create_database()
+    told = _told(tmp_path, "--database-url", url, "--max-streams", "1")
+    with told.server, grpc.insecure_channel(told.server.address) as channel:
+        stub = WatchesStub(channel)
+        watch = stub.Watch(WatchRequest())
+        next(watch)
+        assert told.value("checkpointd_watches") == told.value("checkpointd_streams") == 1
+        with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS"):
+            next(stub.Watch(WatchRequest()))
+        assert told.value("checkpointd_refused_total", limit="--max-streams") == 1
+        watch.cancel()
+        eventually("it is over", lambda: told.value("checkpointd_watches") == told.value("checkpointd_streams") == 0)
+        assert told.value("checkpointd_requests_in_flight") == told.value("checkpointd_held_request_bytes") == 0
+    postgres.drop_database(url)
 
 
 def test_what_is_committed_is_counted(told: Told) -> None:

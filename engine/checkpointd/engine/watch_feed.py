@@ -148,6 +148,8 @@ class WatchFeed:
     def __init__(self, database: Database, log: EventLog) -> None:
         self._database = database
         self._feeds: dict[str, _Feed] = {}
+        self.count = 0
+        """How many watch."""
         self._look = asyncio.Event()
         self._watched = asyncio.Event()
         self._written = asyncio.Event()
@@ -169,12 +171,14 @@ class WatchFeed:
         watcher = Watcher(feed, prefix)
         group = feed.of_thread.setdefault(thread_id, set()) if thread_id else feed.of_several
         group.add(watcher)
+        self.count += 1
         self._watched.set()
         self._look.set()
         try:
             yield watcher
         finally:
             group.discard(watcher)
+            self.count -= 1
             if thread_id and not group:
                 del feed.of_thread[thread_id]
             if not feed.of_thread and not feed.of_several:

@@ -52,6 +52,11 @@ class Watches:
         self._key: bytes | None = None
         self._forgetting = asyncio.create_task(self._forget())
 
+    @property
+    def count(self) -> int:
+        """How many watches there are."""
+        return self._feed.count
+
     def stop_waiting(self) -> None:
         """Let nobody watch any longer: those who do end with ServerStopping."""
         self._stopping = True

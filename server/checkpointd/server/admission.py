@@ -36,6 +36,8 @@ class Admission:
         self.in_flight = 0  # rpcs, and ops of sessions
         self.streams = 0
         self.bytes = 0
+        self.refused = dict.fromkeys(_WHAT, 0)
+        """How many were, by the limit that they were over."""
         self._pace = _Pace()
         self._refusals: dict[tuple[str, int], Refusal] = {}
 
@@ -94,6 +96,7 @@ class Admission:
         return self._refusal(limit, self._pace.delay())
 
     def _refusal(self, limit: str, delay: int) -> Refusal:
+        self.refused[limit] += 1
         refusal = self._refusals.get((limit, delay))
         if refusal is None:
             refusal = self._refusals[limit, delay] = _refusal(limit, getattr(self._config, limit), delay)

@@ -101,11 +101,13 @@ class Endpoint:
         self._identity = Identity(identity, engine.api_keys) if identity.methods else None
         self._certificates = certificates
         self._monitor = monitor
-        admission = Admission(config, engine.queued)
+        self.admission = Admission(config, engine.queued)
         quota_check = QuotaCheck(engine.quotas)
-        self._guard = Guard(config.max_message_size, self._identity, rpcs(*_CONTRACT), admission, quota_check, monitor)
+        self._guard = Guard(
+            config.max_message_size, self._identity, rpcs(*_CONTRACT), self.admission, quota_check, monitor
+        )
         self._health = HealthService(("", *_SERVICES), engine.readiness)
-        self._sockets = SessionSockets(engine, config.max_message_size, admission, monitor)
+        self._sockets = SessionSockets(engine, config.max_message_size, self.admission, monitor)
         # Kept and left alone: they close their port and answer the calls under way by themselves, and grpcio does not
         # take it well when they are stopped once more.
         self._given_up: list[grpc.aio.Server] = []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from checkpointd.engine import Database, Engine
 from checkpointd.server import address
 from checkpointd.server.address import METRICS_HINT, taken
+from checkpointd.server.admission import Admission
 from checkpointd.server.config import Config
 from checkpointd.server.embedded import EmbeddedPostgres
 from checkpointd.server.endpoint import Endpoint
@@ -78,7 +79,7 @@ class Service:
         self._started.push_async_callback(self._endpoint.stop)
         self.address = self._endpoint.address
         if meter is not None:
-            self._listen_for_scrapes(engine, meter)
+            self._listen_for_scrapes(engine, meter, self._endpoint.admission)
 
     def _start_tracing(self) -> "Tracer":
         from checkpointd.server.monitoring.tracing import Tracer  # noqa: PLC0415 - an extra, and slow to load
@@ -87,10 +88,10 @@ class Service:
         self._started.push_async_callback(asyncio.to_thread, tracer.stop)
         return tracer
 
-    def _listen_for_scrapes(self, engine: Engine, meter: Meter) -> None:
+    def _listen_for_scrapes(self, engine: Engine, meter: Meter, admission: Admission) -> None:
         address = str(self._config.metrics_listen)
         try:
-            listener = Listener(address, registry(engine, meter), engine.readiness)
+            listener = Listener(address, registry(engine, meter, admission), engine.readiness)
         except OSError as error:
             raise taken(address, METRICS_HINT) from error
         self._started.push_async_callback(asyncio.to_thread, listener.stop)

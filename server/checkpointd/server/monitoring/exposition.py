@@ -9,15 +9,16 @@ from prometheus_client.registry import Collector
 
 from checkpointd.engine import Engine
 from checkpointd.engine.tally import Histogram
+from checkpointd.server.admission import Admission
 from checkpointd.server.monitoring.meter import Meter
 
 _PREFIX = "checkpointd_"
 
 
-def registry(engine: Engine, meter: Meter) -> CollectorRegistry:
+def registry(engine: Engine, meter: Meter, admission: Admission) -> CollectorRegistry:
     """All metrics of a server: its own, and those of its process."""
     made = CollectorRegistry()
-    made.register(_Metrics(engine, meter))
+    made.register(_Metrics(engine, meter, admission))
     ProcessCollector(registry=made)
     PlatformCollector(registry=made)
     GCCollector(registry=made)
@@ -27,14 +28,16 @@ def registry(engine: Engine, meter: Meter) -> CollectorRegistry:
 class _Metrics(Collector):
     """Reads the numbers when they are asked for, in the thread that asks."""
 
-    def __init__(self, engine: Engine, meter: Meter) -> None:
+    def __init__(self, engine: Engine, meter: Meter, admission: Admission) -> None:
         self._engine = engine
         self._meter = meter
+        self._admission = admission
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("info", "Which version runs; always 1.", (version("checkpointd"), 1), labels=["version"])
         yield _gauge("ready", "Whether it can serve: 1, or 0 while the database can't be used.", self._ready)
         yield from self._calls()
+        yield from self._limits()
         yield from self._commits()
         yield from self._pools()
         yield from self._cache()
@@ -60,6 +63,15 @@ class _Metrics(Collector):
         yield _gauge("calls_in_progress", "Calls and streams that are being answered.", *calls, labels=["rpc"])
         yield _counter("request_bytes", "Bytes of requests.", *requests, labels=["rpc"])
         yield _counter("response_bytes", "Bytes of responses.", *responses, labels=["rpc"])
+
+    def _limits(self) -> Iterator[Metric]:
+        admission = self._admission
+        refused = [(f"--{limit.replace('_', '-')}", count) for limit, count in admission.refused.items()]
+        yield _gauge("requests_in_flight", "Calls and ops of sessions under way.", admission.in_flight)
+        yield _gauge("held_request_bytes", "Bytes of requests that are in memory.", admission.bytes)
+        yield _gauge("streams", "Sessions, lists, watches, and calls that wait for a lease.", admission.streams)
+        yield _gauge("watches", "Watches that are told what is committed.", self._engine.watches.count)
+        yield _counter("refused", "Requests that were over a limit of the server's.", *refused, labels=["limit"])
 
     def _commits(self) -> Iterator[Metric]:
         tally = self._engine.commits
