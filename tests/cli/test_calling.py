@@ -25,10 +25,18 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "history": ("t",),
     "diff": ("t", "c1", "c2"),
     "update": ("t", "{}"),
+    "label": ("t", "a=b"),
     "delete": ("t", "--yes"),
     "copy": ("t", "u"),
     "prune": ("t", "--yes"),
+    "cleanup": ("--older-than", "30d", "--yes"),
+    "watch": ("t",),
+    "wait": ("t",),
+    "quotas": (),
 }
+
+# Those whose actions have the options that all have.
+WITH_ACTIONS = {"retention": "list", "keys": "list"}
 
 
 @pytest.fixture
@@ -43,9 +51,10 @@ def address(listening: socket.socket) -> str:
     return f"127.0.0.1:{listening.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [*COMMANDS, *WITH_ACTIONS])
 def test_help(run: Run, name: str) -> None:
-    text = "\n".join(run(name, "--help", COLUMNS="200").lines)
+    words = (name, WITH_ACTIONS[name]) if name in WITH_ACTIONS else (name,)
+    text = "\n".join(run(*words, "--help", COLUMNS="200").lines)
     for word in ("--server", "CHECKPOINTD_SERVER", "--tenant", "--json", "exit codes: 0 done; 1 refused"):
         assert word in text
 
@@ -53,7 +62,7 @@ def test_help(run: Run, name: str) -> None:
 def test_the_guide_has_every_command() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text()
     named = re.findall(r"^\| `checkpointd ([a-z]+)[^`]*` \|", guide, re.MULTILINE)
-    assert named == list(COMMANDS)
+    assert sorted(named) == sorted([*COMMANDS, *WITH_ACTIONS])
 
 
 def test_the_version(run: Run) -> None:

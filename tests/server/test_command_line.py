@@ -22,6 +22,8 @@ _OPTIONS = {
     "--max-streams": "CHECKPOINTD_MAX_STREAMS",
     "--value-cache": "CHECKPOINTD_VALUE_CACHE",
     "--database-connections": "CHECKPOINTD_DATABASE_CONNECTIONS",
+    "--watch": "CHECKPOINTD_WATCH",
+    "--watch-retention": "CHECKPOINTD_WATCH_RETENTION",
     "--drain-timeout": "CHECKPOINTD_DRAIN_TIMEOUT",
     "--log-level": "CHECKPOINTD_LOG_LEVEL",
     "--auth": "CHECKPOINTD_AUTH",
@@ -70,6 +72,8 @@ def test_help_of_the_whole() -> None:
         "delete",
         "copy",
         "prune",
+        "watch",
+        "wait",
         "quotas",
     ):
         assert re.search(rf"^    {command} ", answer.stdout, re.MULTILINE)
@@ -101,6 +105,8 @@ _BAD_VALUES = [
     ("--max-in-flight", "1000001"),
     ("--max-queue", "1.5"),
     ("--max-streams", "many"),
+    ("--watch", "sometimes"),
+    ("--watch-retention", "1"),
     ("--max-request-bytes", ""),
     ("--max-request-bytes", "63MiB"),
     ("--value-cache", ""),

@@ -284,8 +284,9 @@ def _keys(command: argparse.ArgumentParser) -> None:
     revoke = actions.add_parser("revoke", help="end a key", allow_abbrev=False)
     revoke.add_argument("key_id", metavar="ID", help="its id")
     for action in (create, listing, rotate, revoke):
-        _add_common_options(action)
+        action.epilog = _EXIT_CODES
         action.set_defaults(parser=action)
+        _add_common_options(action)
 
 
 def _limit(text: str) -> int | None:
@@ -410,8 +411,9 @@ def _retention(command: argparse.ArgumentParser) -> None:
     running.add_argument("names", nargs="*", metavar="NAME", help="which ones. Default: all.")
     _add_run(running)
     for action in (listing, setting, removing, running):
-        _add_common_options(action)
+        action.epilog = _EXIT_CODES
         action.set_defaults(parser=action)
+        _add_common_options(action)
 
 
 _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
