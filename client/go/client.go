@@ -34,6 +34,7 @@ type Client struct {
 	Retention   v1.RetentionClient
 	APIKeys     v1.ApiKeysClient
 	Limits      v1.LimitsClient
+	Watches     v1.WatchesClient
 
 	target     string
 	tenant     *string // nil: that of the token
@@ -131,6 +132,7 @@ func (c *Client) connect() (err error) {
 	c.Retention = v1.NewRetentionClient(c.connection)
 	c.APIKeys = v1.NewApiKeysClient(c.connection)
 	c.Limits = v1.NewLimitsClient(c.connection)
+	c.Watches = v1.NewWatchesClient(c.connection)
 	return nil
 }
 

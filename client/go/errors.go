@@ -56,6 +56,8 @@ var (
 	// ErrQuotaExceeded (ErrResourceExhausted): the tenant uses all that it may; nothing was stored. Metadata has "quota"
 	// ("threads", "bytes" or "ops_per_second") and "limit".
 	ErrQuotaExceeded = errors.New("the tenant uses all that it may")
+	// ErrWatchExpired: events after the token of a watch are not kept any more. Watch from now on, and read anew.
+	ErrWatchExpired = errors.New("events after the token are gone")
 	// ErrAccessDenied: the caller may not do this.
 	ErrAccessDenied = errors.New("the caller may not do this")
 	// ErrUnsupported: the server does not know the call; it is older than this client, or no checkpointd server.
@@ -79,6 +81,8 @@ var kindsByReason = map[string]error{
 	"OVERLOADED":        ErrOverloaded,
 	"TOO_MANY_STREAMS":  ErrOverloaded,
 	"QUOTA_EXCEEDED":    ErrQuotaExceeded,
+
+	"WATCH_TOKEN_EXPIRED": ErrWatchExpired,
 }
 
 var kindsByCode = map[codes.Code]error{
