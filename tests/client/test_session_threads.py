@@ -190,9 +190,10 @@ def test_who_is_broken_off_while_it_reads_ends_the_session(use: Use, monkeypatch
     second = use._pool.submit(use.ask, "get_checkpoint", get("second"))
     use.op("second")
     use.peer.answer(op)
-    with pytest.raises(KeyboardInterrupt):
-        first.result()
-    assert second.result() == Outcome(None, INTERRUPTED)
+    # Whichever of them read.
+    ends = [asked.exception() or asked.result() for asked in (first, second)]
+    assert sorted(type(end).__name__ for end in ends) == ["KeyboardInterrupt", "Outcome"]
+    assert Outcome(None, INTERRUPTED) in ends
 
 
 def test_what_the_server_does_not_read_yet_waits(use: Use) -> None:

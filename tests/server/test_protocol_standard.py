@@ -7,7 +7,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, Serv
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from checkpointd.v1 import checkpoints_pb2, core_pb2
-from tests.server.wire import API_KEYS, SERVICES, health
+from tests.server.wire import API_KEYS, SERVICES, WATCHES, health
 from tests.server_process import ServerProcess
 
 pytestmark = pytest.mark.usefixtures("stays_well")
@@ -24,7 +24,7 @@ def _ask(stub: ServerReflectionStub, request: ServerReflectionRequest) -> Server
     return answer
 
 
-@pytest.mark.parametrize("service", ["", *(service.full_name for service in (*SERVICES, API_KEYS))])
+@pytest.mark.parametrize("service", ["", *(service.full_name for service in (*SERVICES, API_KEYS, WATCHES))])
 def test_every_service_is_healthy(server: ServerProcess, service: str) -> None:
     assert health(server.address, service) == "SERVING"
 
@@ -38,7 +38,7 @@ def test_health_of_an_unknown_service(server: ServerProcess) -> None:
 def test_reflection_lists_the_services(grpc_stub: ServerReflectionStub) -> None:
     answer = _ask(grpc_stub, ServerReflectionRequest(list_services=""))
     assert {service.name for service in answer.list_services_response.service} == {
-        *(service.full_name for service in (*SERVICES, API_KEYS)),
+        *(service.full_name for service in (*SERVICES, API_KEYS, WATCHES)),
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
     }

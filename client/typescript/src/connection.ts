@@ -9,6 +9,19 @@ import { transportOn } from "./transport.js";
 const HOST_PORT = /^(?:[\w.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$/;
 const TENANT = /^[A-Za-z0-9._-]{1,64}$/;
 
+// How gRPC's own clients are told of several addresses.
+const OF_GRPC = /^ipv[46]:/;
+
+/** An address as a URL's origin. Throws InvalidRequest for what is none. */
+function authority(address: string, secure: boolean): string {
+  const url = `${secure ? "https" : "http"}://${address}`;
+  // Without the target: a URL that was meant for something else may hold a password.
+  if (!HOST_PORT.test(address) || address.endsWith(":0") || !URL.canParse(url)) {
+    throw refused("target", "is not HOST:PORT; give it one, such as 127.0.0.1:50051, or several with commas between");
+  }
+  return new URL(url).origin;
+}
+
 /** What the calls of a client share. */
 export class Connection {
   /** What goes with a call that is made now. Rejects with InvalidRequest when the token can't be had. */
@@ -27,17 +40,17 @@ export class Connection {
   ) {
     const options = withEnvironment(given);
     const { tenant, timeoutMs = 60_000, tls = false } = options;
-    const url = `${tls === false ? "http" : "https"}://${target}`;
-    // Without the target: a URL that was meant for something else may hold a password.
-    if (!HOST_PORT.test(target) || target.endsWith(":0") || !URL.canParse(url)) {
-      throw refused("target", "is not HOST:PORT; give it one, such as 127.0.0.1:50051");
-    }
+    const [first, ...others] = String(target)
+      .replace(OF_GRPC, "")
+      .split(",")
+      .map((address) => authority(address, tls !== false));
+    if (first === undefined) throw new Error("a string has a first part");
     if (tenant !== undefined && (typeof tenant !== "string" || !TENANT.test(tenant))) {
       throw refused("tenant", `is ${JSON.stringify(tenant)}; give it 1 to 64 characters of A-Z a-z 0-9 . _ -`);
     }
     this.headers = callHeaders(target, options);
     this.timeoutMs = checkTimeout(timeoutMs);
-    this.channel = new Channel(new URL(url).origin, typeof tls === "object" ? tls : undefined);
+    this.channel = new Channel([first, ...others], typeof tls === "object" ? tls : undefined);
     this.transport = transportOn(this.channel);
   }
 

@@ -19,6 +19,7 @@
  *     │   ├── TooLarge         one message is over the server's limit: store less, or raise the limit
  *     │   ├── Overloaded       the server had too much to do for the whole timeout: try later
  *     │   └── QuotaExceeded    the tenant uses all that it may: delete something, or ask an operator for more
+ *     ├── WatchExpired         events after the token of a watch are gone: watch from now on, and read again
  *     ├── AccessDenied         the caller may not do this
  *     ├── Unsupported          the server does not know the call: it is older than this client
  *     ├── ServerFault          a fault of the server's own: its log says more
@@ -158,6 +159,11 @@ export class Overloaded extends ResourceExhausted {
  */
 export class QuotaExceeded extends ResourceExhausted {
   static override readonly advice = "delete what is not needed, or ask who runs this server for more";
+}
+
+/** Events after the token of a watch are not kept any more: it was broken off for too long. */
+export class WatchExpired extends CheckpointdError {
+  static override readonly code = "OUT_OF_RANGE";
 }
 
 /** The caller is not known to the server, or may not do this. */

@@ -1,10 +1,11 @@
-/** Reading a list, of checkpoints or states, which comes as a stream. */
+/** Reading what comes as a stream: a list, of checkpoints or states, or a watch. */
 import { clone, type DescMethod, type Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type CallOptions } from "@connectrpc/connect";
 
 import type { Connection } from "./connection.js";
 import type { ListCheckpointsRequest, ListCheckpointsResponse } from "./gen/checkpointd/v1/checkpoints_pb.js";
 import type { GetStateHistoryRequest, GetStateHistoryResponse } from "./gen/checkpointd/v1/states_pb.js";
+import type { WatchRequest, WatchResponse } from "./gen/checkpointd/v1/watch_pb.js";
 import { Attempts } from "./retry.js";
 import type { OneCall } from "./services.js";
 import { Status } from "./status.js";
@@ -15,7 +16,7 @@ export type Open = (request: unknown, options: CallOptions) => AsyncIterable<unk
 /**
  * The items of a list. One that has given nothing yet is asked for again after a failure. One that has goes on before its
  * last checkpoint, if it is of one namespace, whose order is that of commits, and did not begin before a checkpoint
- * itself, which may be of another namespace and then means an order of ids.
+ * itself, which may be of another namespace and then means an order of ids. A watch goes on after its last token.
  */
 export async function* each(
   connection: Connection,
@@ -86,9 +87,13 @@ async function* bounded(
   }
 }
 
-/** The request for what is left of a list; undefined where it can't be said. */
+/** The request for what is left of a stream; undefined where it can't be said. */
 function restOf(method: DescMethod, request: Message, taken: number, last: unknown): Message | undefined {
-  const rest = clone(method.input, request) as ListCheckpointsRequest | GetStateHistoryRequest;
+  const rest = clone(method.input, request) as ListCheckpointsRequest | GetStateHistoryRequest | WatchRequest;
+  if (rest.$typeName === "checkpointd.v1.WatchRequest") {
+    rest.token = (last as WatchResponse).token;
+    return rest;
+  }
   const isListed = rest.$typeName === "checkpointd.v1.ListCheckpointsRequest";
   const inOneNamespace = isListed ? rest.threadId !== "" && rest.checkpointNs !== undefined : true;
   if (!inOneNamespace || rest.beforeCheckpointId !== "") return undefined;

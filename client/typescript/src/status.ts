@@ -34,6 +34,7 @@ const KINDS_BY_REASON: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ["OVERLOADED", errors.Overloaded],
   ["TOO_MANY_STREAMS", errors.Overloaded],
   ["QUOTA_EXCEEDED", errors.QuotaExceeded],
+  ["WATCH_TOKEN_EXPIRED", errors.WatchExpired],
 ]);
 
 // Why there is no connection, by what Node.js calls it.

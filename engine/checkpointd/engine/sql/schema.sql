@@ -298,6 +298,7 @@ CREATE TABLE checkpointd.chores (
     holder text COLLATE "C" NOT NULL,
     held_until timestamptz NOT NULL,
     PRIMARY KEY (name)
+);
 
 CREATE SEQUENCE checkpointd.event_numbers;
 
