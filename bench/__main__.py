@@ -17,6 +17,7 @@ from bench.sides import Bench, running
 MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "client": supersteps.one_client,
     "processes": supersteps.many_processes,
+    "servers": supersteps.several_servers,
     "threads": supersteps.shared_saver,
     "invoke": graphs.invokes,
     "ainvoke": graphs.ainvokes,

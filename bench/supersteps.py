@@ -8,9 +8,10 @@ from uuid import uuid4
 
 from bench.pairs import in_turn, paired
 from bench.row import Row, Target, at_least, at_most
-from bench.sides import Bench, Saver, Side
+from bench.sides import Bench, Ours, Saver, Side
 from bench.superstep import Supersteps
 from bench.workers import Block, Workers, percentile, rates
+from tests.server_process import ServerProcess
 
 PROCESSES = 16
 SHARING_PROCESSES, SHARING_THREADS = 2, 16
@@ -103,6 +104,17 @@ def many_processes(bench: Bench) -> Iterator[Row]:
     with Workers(PROCESSES, sequential, bench.sides.both) as workers:
         note = "theirs: each with a connection of its own"
         yield rates(f"supersteps, {PROCESSES} processes", "/s", bench.effort, workers, at_least(1.0), note)
+
+
+def several_servers(bench: Bench) -> Iterator[Row]:
+    """Two servers on one database, beside one: the same clients. It says what one more server is worth on this machine,
+    where it takes the cores that clients and PostgreSQL have otherwise."""
+    first, database = bench.sides.ours, bench.sides.ours_conninfo
+    with ServerProcess(bench.home / "second.log", CHECKPOINTD_DATABASE_URL=database) as second:
+        sides = (Ours(f"ipv4:{first.address},{second.address}"), Ours(first.address, "theirs"))
+        with Workers(PROCESSES, sequential, sides) as workers:
+            name, note = f"supersteps, {PROCESSES} processes, two servers", "beside one server, in theirs' place"
+            yield rates(name, "/s", bench.effort, workers, at_least(0.9), note)
 
 
 def shared_saver(bench: Bench) -> Iterator[Row]:

@@ -91,6 +91,7 @@ class Database:
             try:
                 await migrate(connection)
                 await _check_privileges(connection)
+                await _check_whole(connection)
                 self._secured = await row_security.set_up(connection, self._row_security)
             except psycopg.errors.InsufficientPrivilege as error:
                 raise StartupError(
@@ -263,6 +264,19 @@ async def _check_privileges(connection: AsyncConnection) -> None:
         raise StartupError(
             f"permission denied: the role {connection.info.user!r} may not use {', '.join(tables)} of the schema "
             "'checkpointd'; grant it SELECT, INSERT, UPDATE and DELETE on the tables, USAGE on the sequences"
+        )
+
+
+async def _check_whole(connection: AsyncConnection) -> None:
+    """Citus can't plan most of our statements on distributed tables; each call would fail."""
+    cursor = await connection.execute(STATEMENTS["is_citus"].encode())
+    if await cursor.fetchone() != (True,):
+        return
+    cursor = await connection.execute(STATEMENTS["distributed_tables"].encode(), {})
+    if tables := [name for (name,) in await cursor.fetchall()]:
+        raise StartupError(
+            f"in {where(connection.info.dsn)} Citus distributes {', '.join(tables)}, which checkpointd can't work with; "
+            "undo it (undistribute_table, citus_schema_undistribute) and leave them on the coordinator"
         )
 
 

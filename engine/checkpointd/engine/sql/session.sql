@@ -39,3 +39,12 @@ ORDER BY table_name
 SELECT
     pg_is_in_recovery() OR current_setting('transaction_read_only')::bool,
     (SELECT coalesce(max(version), 0) FROM checkpointd.migrations)
+
+-- name: is_citus
+SELECT to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL
+
+-- name: distributed_tables
+-- On Citus: those of our tables that are not whole on the node that we are connected to.
+SELECT table_name::text FROM citus_tables
+WHERE citus_table_type <> 'local' AND table_name::text LIKE 'checkpointd.%%'
+ORDER BY 1
