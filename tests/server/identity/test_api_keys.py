@@ -10,6 +10,7 @@ import pytest
 
 from checkpointd.client import AccessDenied, Client, Credentials, FailedPrecondition, InvalidRequest, NotFound
 from checkpointd.v1.access_pb2 import Role
+from checkpointd.v1.core_pb2 import Checkpoint
 from tests.postgres import TestPostgres
 from tests.server.command import run
 from tests.server.identity.conftest import Secured
@@ -120,6 +121,24 @@ def test_a_revoked_key_ends_its_sessions(secured: Secured, admin: Client) -> Non
             raise AssertionError
 
         eventually("the revoked key is refused", is_refused)
+
+
+def test_a_revoked_key_ends_its_watches(secured: Secured, admin: Client) -> None:
+    made = admin.create_api_key(role=Role.ROLE_READ)
+    with client_of(secured, made.secret) as reader:
+        events = reader.watch(token=reader.watch_token())
+        admin.put_checkpoint(thread_id="watched", checkpoint=Checkpoint(id="c"))
+        assert next(events).thread_id == "watched"
+        admin.revoke_api_key(key_id=made.api_key.key_id)
+
+        def until_it_is_noticed() -> None:
+            while True:
+                admin.put_checkpoint(thread_id="watched", checkpoint=Checkpoint(id="c"))
+                next(events)
+
+        with pytest.raises(AccessDenied) as refused:
+            until_it_is_noticed()
+        assert refused.value.reason == "CREDENTIAL_EXPIRED"
 
 
 def test_a_rotated_key_and_its_new_one(secured: Secured, admin: Client) -> None:
