@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from tests import citus
 from tests.postgres import TestPostgres, running_postgres
 from tests.server_process import ServerProcess
 
@@ -44,6 +45,10 @@ def postgres() -> Iterator[TestPostgres]:
 @pytest.fixture
 def database_url(postgres: TestPostgres) -> Iterator[str]:
     """An empty database, gone after the test."""
+    if citus.URL:
+        with citus.citus_database() as url:
+            yield url
+        return
     url = postgres.create_database()
     yield url
     postgres.drop_database(url)

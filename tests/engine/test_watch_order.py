@@ -10,6 +10,7 @@ import pytest
 from checkpointd.engine import Database, Engine, arrays
 from checkpointd.engine.batch import prepare
 from checkpointd.engine.committer import store_within
+from checkpointd.engine.prepared import ServingConnection
 from checkpointd.v1.threads_pb2 import DeleteThreadRequest
 from tests.engine.watching import Watch, kind_of, watching
 from tests.messages import checkpoint_put, put_checkpoint
@@ -82,8 +83,8 @@ async def test_a_transaction_that_commits_late_is_told_in_its_place(engine: Engi
 
     async with watching(engine, TENANT) as watch:
         async with (
-            await psycopg.AsyncConnection.connect(database_url) as first,
-            await psycopg.AsyncConnection.connect(database_url) as between,
+            await ServingConnection.connect(database_url) as first,
+            await ServingConnection.connect(database_url) as between,
         ):
             await begun(first)
             await begun(between)
@@ -97,8 +98,8 @@ async def test_a_transaction_that_commits_late_is_told_in_its_place(engine: Engi
     assert [event.checkpoint_id for event in watch.events if event.thread_id == "t"] == ["earlier", "later"]
 
 
-async def _store(connection: psycopg.AsyncConnection, thread_id: str, checkpoint_id: str) -> None:
-    await arrays.register(connection)
+async def _store(connection: ServingConnection, thread_id: str, checkpoint_id: str) -> None:
+    connection.learn(await arrays.register(connection))
     await store_within(connection, prepare(TENANT, thread_id, [checkpoint_put(checkpoint_id)], noted=True))
 
 

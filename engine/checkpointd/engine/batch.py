@@ -7,6 +7,7 @@ checkpoint, value and write is named once, as the statement needs it.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from json.encoder import encode_basestring_ascii
+from typing import Any
 
 from checkpointd.changes import hash_of
 from checkpointd.engine import validate
@@ -297,6 +298,25 @@ class Batch:
             for place, row in thread.writes.values():
                 writes.add_sequenced(number, ops - place, row.content)
         return {"threads": threads, "checkpoints": checkpoints, "values": values, "writes": writes}
+
+    def of_one(self) -> dict[str, Any]:
+        """What names the only thread, and the parts of its row, as parameters of their own."""
+        (((tenant, thread_id), thread),) = self._numbered
+        return {
+            "tenant": tenant,
+            "thread_id": thread_id,
+            "commits": thread.ops,
+            "graph_hash": None if thread.graph_hash is None else thread.graph_hash.decode(),
+            "epoch": thread.epoch,
+        }
+
+    @property
+    def has_checkpoints(self) -> bool:
+        return self._with_checkpoints
+
+    @property
+    def has_writes(self) -> bool:
+        return self._with_writes
 
 
 def _events(bodies: list[bytes]) -> bytes:

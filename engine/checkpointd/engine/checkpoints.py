@@ -48,7 +48,7 @@ class Checkpoints:
     """
 
     def __init__(self, database: Database, committer: Committer, value_cache: int) -> None:
-        self._reads = Reads(database)
+        self._reads = Reads(database, on_citus=database.on_citus)
         self._committer = committer
         self._memory = values.Memory(value_cache)
         self.cache: CacheTally = self._memory.tally

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection
 
-from checkpointd.engine.arrays import ConditionRows, Rows
+from checkpointd.engine import citus_commit
+from checkpointd.engine.arrays import ConditionRows
 from checkpointd.engine.batch import Batch, CheckpointKey, Commit, NewValue, ValueKey
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import (
@@ -30,7 +30,6 @@ from checkpointd.engine.errors import (
 from checkpointd.engine.event_log import EventLog
 from checkpointd.engine.held import HeldConnection
 from checkpointd.engine.prepared import Row, ServingConnection
-from checkpointd.engine.sql import STATEMENTS
 from checkpointd.engine.tally import BatchObserver, CommitTally
 
 _log = logging.getLogger(__name__)
@@ -119,6 +118,7 @@ class _Lane:
         self.busy = False
         self.waiting: deque[_Waiting] = deque()
         self._held = HeldConnection(database.writing)
+        self._one_thread = database.on_citus  # whose statements are of one node then
         self._tally = tally
         self._log = log
         self._observer = observer
@@ -156,7 +156,7 @@ class _Lane:
     def _send(self, waiting: list[_Waiting]) -> bool:
         """Send a batch without waiting for anything. False, and nothing is done, if that can't be."""
         connection = self._held.at_hand()
-        if connection is None or any(one.commit.condition is not None for one in waiting):
+        if connection is None or connection.on_citus or any(one.commit.condition is not None for one in waiting):
             return False
         if connection.works_for is not None and connection.works_for != _tenants([one.commit for one in waiting]):
             return False
@@ -227,6 +227,8 @@ class _Lane:
             if batch and size + commit.size > _MAX_BYTES:
                 break
             thread = (commit.tenant, commit.thread_id)
+            if batch and self._one_thread and thread not in conditions:
+                break
             has_condition = commit.condition is not None
             # A condition is about what is committed, which what is before it in the batch is not yet.
             if thread in conditions and (has_condition or conditions[thread]):
@@ -272,11 +274,16 @@ async def store(connection: ServingConnection, commits: list[Commit]) -> Stored:
         await connection.work_for(_tenants(commits))
     batch = Batch(commits)
     conditions = batch.conditions()
-    if not conditions.count:
+    if not conditions.count and not connection.on_citus:
         return _told(batch, await connection.run(batch.statement(), batch.parameters()))
     stored = Stored()
     by_thread = {(one.tenant, one.thread_id): one for one in commits}
-    for kind, number, checkpoint_ns, name, version, count, holder in await _checked(connection, batch, conditions):
+    if connection.on_citus:
+        async with connection.transaction():
+            rows = await citus_commit.store(connection, batch)
+    else:
+        rows = await _checked(connection, batch, conditions)
+    for kind, number, checkpoint_ns, name, version, count, holder in rows:
         thread = batch.thread(number)
         if kind < 2:
             _tell(stored, batch, number, kind, checkpoint_ns, name, version, count)
@@ -285,19 +292,22 @@ async def store(connection: ServingConnection, commits: list[Commit]) -> Stored:
     return stored
 
 
-async def store_within(connection: AsyncConnection, commit: Commit) -> None:
+async def store_within(connection: ServingConnection, commit: Commit) -> None:
     """Store a commit without a condition in the transaction that the connection is in."""
     batch = Batch([commit])
-    await connection.execute(STATEMENTS[batch.named("commit")].encode(), batch.parameters(), prepare=True)
+    if connection.on_citus:
+        await citus_commit.store(connection, batch)
+    else:
+        await connection.execute(connection.sql(batch.statement()), batch.parameters(), prepare=True)
 
 
 async def _checked(connection: ServingConnection, batch: Batch, conditions: ConditionRows) -> list[Any]:
-    parameters: dict[str, Rows] = {**batch.parameters(), "conditions": conditions}
+    parameters = {**batch.parameters(), "conditions": conditions}
     async with connection.pipeline(), connection.transaction(), connection.cursor(binary=True) as cursor:
         for statement in ("lock_threads", "lock_leases"):
-            await connection.execute(STATEMENTS[statement].encode(), parameters, prepare=True)
-        await cursor.execute(STATEMENTS[batch.named("commit_checked")].encode(), parameters, prepare=True)
-        await connection.execute(STATEMENTS["forget_empty"].encode(), parameters, prepare=True)
+            await connection.execute(connection.sql(statement), parameters, prepare=True)
+        await cursor.execute(connection.sql(batch.named("commit_checked")), parameters, prepare=True)
+        await connection.execute(connection.sql("forget_empty"), parameters, prepare=True)
         return list(await cursor.fetchall())
 
 

@@ -12,13 +12,13 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
-from checkpointd.engine import arrays, row_security
+from checkpointd.engine import arrays, citus, row_security
 from checkpointd.engine.errors import StartupError, translated
 from checkpointd.engine.migrations import migrate
 from checkpointd.engine.prepared import Row, ServingConnection
 from checkpointd.engine.readers import Readers
 from checkpointd.engine.row_security import RowSecurity
-from checkpointd.engine.sql import STATEMENTS
+from checkpointd.engine.sql import CITUS_STATEMENTS, STATEMENTS
 from checkpointd.engine.tally import Pool
 
 _log = logging.getLogger(__name__)
@@ -90,9 +90,10 @@ class Database:
             await connection.execute(STATEMENTS["session"].encode())
             try:
                 await migrate(connection)
+                self.on_citus = await citus.set_up(connection)
+                self._statements = CITUS_STATEMENTS if self.on_citus else STATEMENTS
                 await _check_privileges(connection)
-                await _check_whole(connection)
-                self._secured = await row_security.set_up(connection, self._row_security)
+                self._secured = await row_security.set_up(connection, self._row_security, on_citus=self.on_citus)
             except psycopg.errors.InsufficientPrivilege as error:
                 raise StartupError(
                     f"the role {connection.info.user!r} may not make the schema in {where(self._conninfo)} "
@@ -126,6 +127,10 @@ class Database:
         await self._writes.close()
         await self._reads.close()
 
+    def sql(self, statement: str) -> bytes:
+        """The text of a statement for this database."""
+        return self._statements[statement].encode()
+
     def pools(self, writing: int) -> list[Pool]:
         """The pools at this moment; `writing` is how many of those that keep a connection to write use it."""
         writes, reads = self._writes.get_stats(), self._reads.get_stats()
@@ -153,8 +158,8 @@ class Database:
         )
 
     async def _configure(self, connection: ServingConnection) -> None:
-        await connection.execute(STATEMENTS["serving_session"].encode())
-        connection.learn(await arrays.register(connection))
+        await connection.execute(self.sql("serving_session"))
+        connection.learn(await arrays.register(connection), on_citus=self.on_citus)
         if self._secured:
             await connection.execute(STATEMENTS["become_tenant"].encode())
             connection.works_for = ""
@@ -264,19 +269,6 @@ async def _check_privileges(connection: AsyncConnection) -> None:
         raise StartupError(
             f"permission denied: the role {connection.info.user!r} may not use {', '.join(tables)} of the schema "
             "'checkpointd'; grant it SELECT, INSERT, UPDATE and DELETE on the tables, USAGE on the sequences"
-        )
-
-
-async def _check_whole(connection: AsyncConnection) -> None:
-    """Citus can't plan most of our statements on distributed tables; each call would fail."""
-    cursor = await connection.execute(STATEMENTS["is_citus"].encode())
-    if await cursor.fetchone() != (True,):
-        return
-    cursor = await connection.execute(STATEMENTS["distributed_tables"].encode(), {})
-    if tables := [name for (name,) in await cursor.fetchall()]:
-        raise StartupError(
-            f"in {where(connection.info.dsn)} Citus distributes {', '.join(tables)}, which checkpointd can't work with; "
-            "undo it (undistribute_table, citus_schema_undistribute) and leave them on the coordinator"
         )
 
 

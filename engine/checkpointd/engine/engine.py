@@ -61,6 +61,8 @@ class Engine:
             StartupError: the database can't serve as it is; the message says what to do.
         """
         await self._database.open()
+        if self._database.on_citus:
+            self._log.on = False
         self._committer = Committer(self._database, self._log, self._observer)
         self.checkpoints = Checkpoints(self._database, self._committer, self._value_cache)
         self.threads = Threads(self._database, self._log)

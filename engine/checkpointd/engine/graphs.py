@@ -118,8 +118,11 @@ class Graphs:
             "spec": encoded,
         }
         async with self._database.changing(tenant) as connection, connection.transaction():
-            await connection.execute(STATEMENTS["lock_graph_name"].encode(), parameters)
-            cursor = await connection.execute(STATEMENTS["register_graph"].encode(), parameters)
-            row = await cursor.fetchone()
-        assert row is not None
-        return str(parameters["graph_hash"]), int(row[0])
+            for step in ("lock_graph_name", "store_graph"):
+                await connection.execute(STATEMENTS[step].encode(), parameters)
+            cursor = await connection.execute(STATEMENTS["graph_version"].encode(), parameters)
+            ((version, newest),) = await cursor.fetchall()
+            if version is None:
+                version = newest + 1
+                await connection.execute(STATEMENTS["add_graph_version"].encode(), {**parameters, "version": version})
+        return str(parameters["graph_hash"]), int(version)

@@ -75,7 +75,7 @@ class Leases:
         parameters = _parameters(tenant, request.thread_id, request.holder)
         parameters |= {"token": _token(request.fencing_token), "ttl": _ttl(request.ttl)}
         async with self._database.leasing(tenant) as connection:
-            cursor = await connection.execute(STATEMENTS["renew_lease"].encode(), parameters, prepare=True)
+            cursor = await connection.execute(connection.sql("renew_lease"), parameters, prepare=True)
             if row := await cursor.fetchone():
                 return RenewLeaseResponse(lease=_lease(row))
         held = await self._row("read_lease", parameters)
@@ -108,7 +108,10 @@ class Leases:
         async with self._database.leasing(tenant) as connection, connection.transaction():
             cursor = await connection.execute(STATEMENTS["lock_lease"].encode(), parameters, prepare=True)
             ((before,),) = await cursor.fetchall()
-            cursor = await connection.execute(STATEMENTS["acquire_lease"].encode(), parameters, prepare=True)
+            if self._database.on_citus:  # where the statement that takes the lease can't draw its token
+                cursor = await connection.execute(STATEMENTS["draw_token"].encode(), prepare=True)
+                ((parameters["drawn"], parameters["now"]),) = await cursor.fetchall()
+            cursor = await connection.execute(connection.sql("acquire_lease"), parameters, prepare=True)
             taken = await cursor.fetchone()
             if taken is not None and taken[0] != before:
                 await self._log.note(connection, tenant, parameters["thread_id"], parameters["body"])

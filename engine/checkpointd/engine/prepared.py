@@ -17,7 +17,7 @@ from psycopg.pq.abc import PGresult
 
 from checkpointd.engine.arrays import Oids, Rows
 from checkpointd.engine.binary import PACK, PARSE, Pack, Parse
-from checkpointd.engine.sql import STATEMENTS
+from checkpointd.engine.sql import CITUS_STATEMENTS, STATEMENTS
 
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 
@@ -68,9 +68,11 @@ class ServingConnection(AsyncConnection):
     _listened: int | None = None  # the socket that the loop watches for us
     _looking: asyncio.TimerHandle  # beside it
 
-    def learn(self, oids: Oids) -> None:
-        """Tell it the oids of the row types."""
+    def learn(self, oids: Oids, *, on_citus: bool = False) -> None:
+        """Tell it the oids of the row types, and what kind of database it is of."""
         self._oids = oids
+        self.on_citus = on_citus
+        self._statements = CITUS_STATEMENTS if on_citus else STATEMENTS
         self._prepared_here: dict[str, _Prepared] = {}
         self._results: list[PGresult] = []
         self._done: _ResultDone | None = None  # of the statement that is under way
@@ -78,6 +80,10 @@ class ServingConnection(AsyncConnection):
     def carries(self, size: int) -> None:
         """Told of bytes that go through it. libpq's buffers never shrink: after large ones it has to be replaced."""
         self.spent = self.spent or size > _MOST_KEPT
+
+    def sql(self, statement: str) -> bytes:
+        """The text of a statement for its database."""
+        return self._statements[statement].encode()
 
     async def work_for(self, tenants: str) -> None:
         """See these tenants' rows from here on; costs a round trip when it saw others before. The connection must be
@@ -139,8 +145,8 @@ class ServingConnection(AsyncConnection):
 
     async def _prepare(self, statement: str, parameters: Mapping[str, Any]) -> _Prepared:
         key = statement.encode()
-        names = list(dict.fromkeys(_PARAMETER.findall(STATEMENTS[statement])))
-        text = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", STATEMENTS[statement])
+        names = list(dict.fromkeys(_PARAMETER.findall(self._statements[statement])))
+        text = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", self._statements[statement])
         # PostgreSQL can't know which arrays of rows a statement takes; of all else it tells the types.
         given = [self._oids.get(type(parameters[name])) for name in names]
 

@@ -3,10 +3,8 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from psycopg import AsyncConnection
-
-from checkpointd.engine.prepared import Row
-from checkpointd.engine.sql import STATEMENTS
+from checkpointd.engine.graph_at import checkpoint_key
+from checkpointd.engine.prepared import Row, ServingConnection
 from checkpointd.engine.stored_values import StoredValue
 from checkpointd.engine.tuples import NOTHING_KNOWN, Known, channel_histories, checkpoint_tuples
 from checkpointd.engine.values import KnownValue, loaded
@@ -32,21 +30,22 @@ class Source(Protocol):
 class Held:
     """A connection that is held for a while, with what was locked on it."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: ServingConnection) -> None:
         self._connection = connection
 
     async def rows(self, statement: str, parameters: Mapping[str, Any]) -> list[Row]:
         """The rows of a statement."""
         async with self._connection.cursor(binary=True) as cursor:
-            await cursor.execute(STATEMENTS[statement].encode(), parameters, prepare=True)
+            await cursor.execute(self._connection.sql(statement), parameters, prepare=True)
             return await cursor.fetchall()
 
 
 class Reads:
     """The statements of read.sql, each one round trip."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, on_citus: bool = False) -> None:
         self._source = source
+        self._on_citus = on_citus
 
     async def rows(self, statement: str, parameters: dict[str, object]) -> list[Row]:
         """The rows of a statement."""
@@ -84,7 +83,7 @@ class Reads:
         parameters |= {"below": MAX_SEQUENCE, "continued": False, "last_id": "", "last_thread": "", "last_ns": ""}
         while left > 0:
             parameters["size"] = asked = min(size, left)
-            page = await self.tuples(statement, parameters)
+            page = await self._page(statement, parameters)
             bytes_read = 0
             for found in page:
                 bytes_read += found.ByteSize()
@@ -101,3 +100,15 @@ class Reads:
                 "last_ns": last.checkpoint_ns,
             }
             size = max(1, min(_MAX_PAGE, size * 4, asked * _PAGE_BYTES // max(bytes_read, 1)))
+
+    async def _page(self, statement: str, parameters: dict[str, object]) -> list[CheckpointTuple]:
+        """A page of a list. On Citus one of several threads can't be read at once: each checkpoint is read by itself;
+        one that has gone meanwhile is left as the list had it."""
+        if not self._on_citus or statement != "list_tenant_full":
+            return await self.tuples(statement, parameters)
+        page = await self.tuples("list_tenant_metadata", parameters)
+        for place, found in enumerate(page):
+            key = checkpoint_key(str(parameters["tenant"]), found.thread_id, found.checkpoint_ns, found.checkpoint.id)
+            if whole := await self.tuples("get_by_id", key):
+                page[place] = whole[0]
+        return page

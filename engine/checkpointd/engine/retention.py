@@ -7,7 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from checkpointd.engine import validate
+from checkpointd.engine import citus, validate
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import InvalidField, PolicyRemovesEverything
 from checkpointd.engine.event_bodies import removal_body
@@ -132,12 +132,14 @@ class Retention:
         lock, remove, kind = _OF_WHOLE if whole else _OF_CHECKPOINTS
         tenant = parameters["tenant"]
         async with self._database.changing(tenant) as connection, connection.transaction():
-            locked = await connection.execute(STATEMENTS[lock].encode(), parameters)
+            locked = await connection.execute(connection.sql(lock), parameters)
             if not locked.rowcount:  # somebody writes it, or has done so meanwhile
                 return
             before = await _size(connection, parameters)
-            cursor = await connection.execute(STATEMENTS[remove].encode(), parameters)
-            ((changed, count),) = await cursor.fetchall()
+            cursor = await connection.execute(connection.sql(remove), parameters)
+            ((changed, count, *todo),) = await cursor.fetchall()
+            if todo:
+                await citus.carry_out_removal(connection, parameters, todo)
             if changed:
                 await self._log.note(connection, tenant, parameters["thread_id"], removal_body(kind, count))
             after = 0 if whole else await _size(connection, parameters)
@@ -148,7 +150,7 @@ class Retention:
 
     async def _rows(self, tenant: str, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
         async with self._database.reading(tenant) as cursor:
-            await cursor.execute(STATEMENTS[statement].encode(), {"tenant": tenant, **parameters})
+            await cursor.execute(self._database.sql(statement), {"tenant": tenant, **parameters})
             return await cursor.fetchall()
 
 

@@ -19,13 +19,20 @@ EVERY_TENANT = "*"
 """What a connection works for that looks after all tenants. No tenant can be called so."""
 
 
-async def set_up(connection: AsyncConnection, wanted: RowSecurity) -> bool:
+async def set_up(connection: AsyncConnection, wanted: RowSecurity, *, on_citus: bool = False) -> bool:
     """See to it that the database has it; whether connections are to use it.
 
     Raises:
-        StartupError: it is to be on, and the role may not set it up.
+        StartupError: it is to be on, and the role may not set it up, or Citus would lose it on the way.
     """
     if wanted == "off":
+        return False
+    if on_citus:
+        if wanted == "on":
+            raise StartupError(
+                "row-level security can't be had on Citus, whose other nodes are not told the tenant; "
+                "start the server with --row-security off"
+            )
         return False
     cursor = await connection.execute(STATEMENTS["may_secure_rows"].encode())
     if (await cursor.fetchone()) == (True,):

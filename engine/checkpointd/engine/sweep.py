@@ -66,6 +66,6 @@ class Sweep:
     async def _sweep_thread(self, tenant: str, thread_id: str, age: float) -> int:
         async with self._database.changing(tenant) as connection:
             parameters = {"tenant": tenant, "thread_id": thread_id, "age": age}
-            cursor = await connection.execute(STATEMENTS["sweep_thread"].encode(), parameters)
+            cursor = await connection.execute(connection.sql("sweep_thread"), parameters)
             row = await cursor.fetchone()
         return int(row[0]) if row else 0

@@ -3,15 +3,15 @@
 from datetime import datetime
 from typing import Any
 
-from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from checkpointd.engine import thread_search, validate
+from checkpointd.engine import citus, thread_search, validate
 from checkpointd.engine.changes import Changes
 from checkpointd.engine.database import Database
 from checkpointd.engine.errors import InvalidField, ThreadExists, ThreadNotFound
 from checkpointd.engine.event_bodies import body, removal_body
 from checkpointd.engine.event_log import EventLog
+from checkpointd.engine.prepared import ServingConnection
 from checkpointd.engine.sql import STATEMENTS
 from checkpointd.engine.thread_search import PageToken
 from checkpointd.v1.threads_pb2 import (
@@ -130,7 +130,7 @@ class Threads:
         validate.thread_id(request.thread_id)
         parameters = {"tenant": tenant, "thread_id": request.thread_id}
 
-        async def delete(connection: AsyncConnection) -> DeleteThreadResponse:
+        async def delete(connection: ServingConnection) -> DeleteThreadResponse:
             cursor = await connection.execute(STATEMENTS["delete_thread"].encode(), parameters)
             existed, removed = await cursor.fetchone() or (False, 0)
             if existed:
@@ -148,9 +148,12 @@ class Threads:
             raise InvalidField("target_thread_id", "is the source's own id; give the copy another one")
         parameters = {"tenant": tenant, "source": source, "target": target}
 
-        async def copy(connection: AsyncConnection) -> CopyThreadResponse:
-            cursor = await connection.execute(STATEMENTS["copy_thread"].encode(), parameters)
-            source_exists, target_has_own = await cursor.fetchone() or (False, False)
+        async def copy(connection: ServingConnection) -> CopyThreadResponse:
+            if self._database.on_citus:
+                source_exists, target_has_own = await citus.copy_thread(connection, parameters)
+            else:
+                cursor = await connection.execute(STATEMENTS["copy_thread"].encode(), parameters)
+                source_exists, target_has_own = await cursor.fetchone() or (False, False)
             if not source_exists:
                 raise ThreadNotFound(source)
             if target_has_own:
@@ -187,7 +190,7 @@ class Threads:
 
     async def _rows(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
         async with self._database.reading(str(parameters["tenant"])) as cursor:
-            await cursor.execute(STATEMENTS[statement].encode(), parameters)
+            await cursor.execute(self._database.sql(statement), parameters)
             return await cursor.fetchall()
 
     async def _remove(
@@ -202,9 +205,11 @@ class Threads:
         committed. Returns how many checkpoints left the lists."""
         parameters = {"tenant": tenant, "thread_id": thread_id, **more}
 
-        async def remove(connection: AsyncConnection) -> PruneThreadsResponse:
-            cursor = await connection.execute(STATEMENTS[statement].encode(), parameters)
-            changed, removed = await cursor.fetchone() or (False, 0)
+        async def remove(connection: ServingConnection) -> PruneThreadsResponse:
+            cursor = await connection.execute(connection.sql(statement), parameters)
+            changed, removed, *todo = await cursor.fetchone() or (False, 0)
+            if todo:
+                await citus.carry_out_removal(connection, parameters, todo)
             await connection.execute(STATEMENTS["forget_unwritten"].encode(), parameters)
             if changed:
                 await self._log.note(connection, tenant, thread_id, removal_body(_REMOVALS[statement], removed))

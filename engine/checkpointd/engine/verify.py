@@ -18,7 +18,7 @@ from psycopg import Connection, IsolationLevel
 from checkpointd.changes import hash_of
 from checkpointd.engine.database import OLDEST_POSTGRES, first_line, where
 from checkpointd.engine.errors import StartupError
-from checkpointd.engine.sql import STATEMENTS, migrations
+from checkpointd.engine.sql import CITUS_STATEMENTS, STATEMENTS, migrations
 from checkpointd.engine.value_trees import Channel
 from checkpointd.v1.core_pb2 import Checkpoint, Value
 
@@ -155,10 +155,12 @@ class Verification:
         if self.tenant and self.thread_id:
             yield self.tenant, self.thread_id
             return
+        on_citus = _one(self.connection, "is_citus")[0]
+        next_page = (CITUS_STATEMENTS if on_citus else STATEMENTS)["verify_page"]
         after = (self.tenant, "")
         while True:
             parameters = {"tenant": self.tenant, "tenant_after": after[0], "thread_after": after[1], "size": _THREADS}
-            page = self.connection.execute(STATEMENTS["verify_page"].encode(), parameters).fetchall()
+            page = self.connection.execute(next_page.encode(), parameters).fetchall()
             for tenant, thread_id in page:
                 if self.thread_id in ("", thread_id):
                     yield tenant, thread_id

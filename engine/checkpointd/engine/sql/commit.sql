@@ -93,7 +93,7 @@ thread AS (
 -- name: one_commit_more
 ON CONFLICT (tenant, thread_id) DO UPDATE SET
         seq = thread.seq + excluded.seq,
-        updated_at = now(),
+        updated_at = excluded.updated_at,
         graph_hash = coalesce(excluded.graph_hash, thread.graph_hash)
     RETURNING tenant, thread_id, seq, epoch
 

@@ -11,9 +11,9 @@ FROM (
     SELECT CASE
         WHEN %(graph_hash)s <> '' THEN %(graph_hash)s
         WHEN %(graph_name)s <> '' THEN (
-            SELECT graph_hash FROM checkpointd.graph_versions
-            WHERE tenant = %(tenant)s AND graph_name = %(graph_name)s
-            ORDER BY version DESC
+            SELECT named.graph_hash FROM checkpointd.graph_versions AS named
+            WHERE named.tenant = %(tenant)s AND named.graph_name = %(graph_name)s
+            ORDER BY named.version DESC
             LIMIT 1
         )
         ELSE (SELECT graph_hash FROM checkpointd.threads WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s)
@@ -35,23 +35,17 @@ WITH RECURSIVE page AS MATERIALIZED ({{by_id}}) {{full}} UNION ALL {{graph}}
 -- Lets one registration under a name go on at a time, until the transaction ends.
 SELECT pg_advisory_xact_lock('checkpointd.graph_versions'::regclass::oid::integer, hashtext(%(tenant)s || '/' || %(graph_name)s))
 
--- name: register_graph
--- Runs after lock_graph_name in the same transaction. Returns the version.
-WITH stored AS (
-    INSERT INTO checkpointd.graphs (tenant, graph_hash, spec)
-    VALUES (%(tenant)s, %(graph_hash)s, %(spec)s)
-    ON CONFLICT (tenant, graph_hash) DO NOTHING
-),
-existing AS (
-    SELECT version FROM checkpointd.graph_versions
-    WHERE tenant = %(tenant)s AND graph_name = %(graph_name)s AND graph_hash = %(graph_hash)s
-),
-added AS (
-    INSERT INTO checkpointd.graph_versions (tenant, graph_name, version, graph_hash)
-    SELECT %(tenant)s, %(graph_name)s, 1 + coalesce(max(version), 0), %(graph_hash)s
-    FROM checkpointd.graph_versions
-    WHERE tenant = %(tenant)s AND graph_name = %(graph_name)s
-    HAVING NOT EXISTS (SELECT FROM existing)
-    RETURNING version
-)
-SELECT version FROM existing UNION ALL SELECT version FROM added
+-- name: store_graph
+INSERT INTO checkpointd.graphs (tenant, graph_hash, spec)
+VALUES (%(tenant)s, %(graph_hash)s, %(spec)s)
+ON CONFLICT (tenant, graph_hash) DO NOTHING
+
+-- name: graph_version
+-- The version that a description is under a name, NULL for none, and the newest one there is.
+SELECT max(version) FILTER (WHERE graph_hash = %(graph_hash)s), coalesce(max(version), 0)
+FROM checkpointd.graph_versions
+WHERE tenant = %(tenant)s AND graph_name = %(graph_name)s
+
+-- name: add_graph_version
+INSERT INTO checkpointd.graph_versions (tenant, graph_name, version, graph_hash)
+VALUES (%(tenant)s, %(graph_name)s, %(version)s, %(graph_hash)s)

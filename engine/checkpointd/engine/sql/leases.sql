@@ -19,6 +19,9 @@ WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s
     AND (lease.holder = %(holder)s OR lease.expires_at <= clock_timestamp())
 RETURNING token, holder, expires_at, extract(epoch FROM expires_at - clock_timestamp())::float8
 
+-- name: draw_token
+SELECT nextval('checkpointd.fencing_tokens'), clock_timestamp()
+
 -- name: read_lease
 -- A lease that lasts.
 SELECT token, holder, expires_at, extract(epoch FROM expires_at - clock_timestamp())::float8

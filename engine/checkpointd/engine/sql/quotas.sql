@@ -81,7 +81,7 @@ SELECT thread.tenant, thread.thread_id, thread.seq, thread.epoch,
     )
 FROM checkpointd.threads AS thread
 WHERE thread.tenant = %(tenant)s AND thread.thread_id = ANY(%(thread_ids)s)
-    AND EXISTS (SELECT FROM checkpointd.quotas WHERE tenant = %(tenant)s)
+    AND EXISTS (SELECT 1 FROM checkpointd.quotas WHERE tenant = %(tenant)s)
 ON CONFLICT (tenant, thread_id) DO UPDATE
 SET seq = excluded.seq, epoch = excluded.epoch, bytes = excluded.bytes
 
@@ -99,8 +99,8 @@ WHERE counted.tenant = %(tenant)s AND NOT EXISTS (
 UPDATE checkpointd.quotas AS mine
 SET threads = found.threads,
     bytes = found.bytes,
-    counted_at = clock_timestamp(),
-    claimed_until = clock_timestamp() + least(10 * %(took)s::float8, 3600) * interval '1 second'
+    counted_at = now(),
+    claimed_until = now() + least(10 * %(took)s::float8, 3600) * interval '1 second'
 FROM (
     SELECT count(*) AS threads, coalesce(sum(bytes), 0) AS bytes
     FROM checkpointd.thread_bytes

@@ -1,3 +1,13 @@
+-- name: of_wanted
+-- Whose thread the values are that a read looks up.
+wanted.thread_id
+
+-- name: of_steps
+steps.thread_id
+
+-- name: of_page
+page.thread_id
+
 -- name: head
 -- The head of a namespace.
 SELECT * FROM checkpointd.checkpoints
@@ -27,23 +37,32 @@ AND NOT EXISTS (
 -- `before` compares by seq where the namespace holds that checkpoint, else by id. Looked up once for the list.
 CASE WHEN %(before)s = '' THEN true ELSE coalesce(
     candidate.seq < (
-        SELECT bound.seq FROM checkpointd.checkpoints AS bound
-        WHERE bound.tenant = %(tenant)s AND bound.thread_id = %(thread_id)s
-            AND bound.checkpoint_ns = %(checkpoint_ns)s AND bound.checkpoint_id = %(before)s
+        {{seq_of_before}} AND bound.thread_id = %(thread_id)s AND bound.checkpoint_ns = %(checkpoint_ns)s
+    ),
+    candidate.checkpoint_id < %(before)s
+) END
+
+-- name: before_in_thread
+-- The same where candidates are of many namespaces.
+CASE WHEN %(before)s = '' THEN true ELSE coalesce(
+    candidate.seq < (
+        {{seq_of_before}} AND bound.thread_id = %(thread_id)s AND bound.checkpoint_ns = candidate.checkpoint_ns
     ),
     candidate.checkpoint_id < %(before)s
 ) END
 
 -- name: before_anywhere
--- The same where candidates are of many namespaces.
+-- And of many threads.
 CASE WHEN %(before)s = '' THEN true ELSE coalesce(
     candidate.seq < (
-        SELECT bound.seq FROM checkpointd.checkpoints AS bound
-        WHERE bound.tenant = candidate.tenant AND bound.thread_id = candidate.thread_id
-            AND bound.checkpoint_ns = candidate.checkpoint_ns AND bound.checkpoint_id = %(before)s
+        {{seq_of_before}} AND bound.thread_id = candidate.thread_id AND bound.checkpoint_ns = candidate.checkpoint_ns
     ),
     candidate.checkpoint_id < %(before)s
 ) END
+
+-- name: seq_of_before
+SELECT bound.seq FROM checkpointd.checkpoints AS bound
+        WHERE bound.tenant = %(tenant)s AND bound.checkpoint_id = %(before)s
 
 -- name: page_of_namespace
 -- A page of one namespace, newest commit first, below seq `below`.
@@ -57,7 +76,7 @@ LIMIT %(size)s
 -- A page of all namespaces of a thread, newest commit first, below seq `below`.
 SELECT * FROM checkpointd.checkpoints AS candidate
 WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s AND seq < %(below)s AND NOT hidden AND {{matching}}
-    AND {{before_anywhere}}
+    AND {{before_in_thread}}
 ORDER BY seq DESC
 LIMIT %(size)s
 
@@ -94,7 +113,7 @@ steps AS (
     FROM wanted
     CROSS JOIN LATERAL (
         SELECT base_version, hash, encoding FROM checkpointd.channel_values
-        WHERE tenant = %(tenant)s AND thread_id = wanted.thread_id AND checkpoint_ns = wanted.checkpoint_ns
+        WHERE tenant = %(tenant)s AND thread_id = {{of_wanted}} AND checkpoint_ns = wanted.checkpoint_ns
             AND channel = wanted.channel AND version = wanted.version
         LIMIT 1
     ) AS stored
@@ -103,7 +122,7 @@ steps AS (
     FROM steps
     CROSS JOIN LATERAL (
         SELECT base_version FROM checkpointd.channel_values
-        WHERE tenant = %(tenant)s AND thread_id = steps.thread_id AND checkpoint_ns = steps.checkpoint_ns
+        WHERE tenant = %(tenant)s AND thread_id = {{of_steps}} AND checkpoint_ns = steps.checkpoint_ns
             AND channel = steps.channel AND version = steps.base_version
         LIMIT 1
     ) AS stored
@@ -117,7 +136,7 @@ steps CROSS JOIN LATERAL (
         encoding, base_version, links, hash,
         CASE WHEN NOT steps.known THEN data END AS data, CASE WHEN NOT steps.known THEN pieces END AS pieces
     FROM checkpointd.channel_values
-    WHERE tenant = %(tenant)s AND thread_id = steps.thread_id AND checkpoint_ns = steps.checkpoint_ns
+    WHERE tenant = %(tenant)s AND thread_id = {{of_steps}} AND checkpoint_ns = steps.checkpoint_ns
         AND channel = steps.channel AND version = steps.version
     LIMIT 1
 ) AS stored
@@ -147,7 +166,7 @@ SELECT
 FROM page
 CROSS JOIN LATERAL (
     SELECT * FROM checkpointd.writes
-    WHERE tenant = %(tenant)s AND thread_id = page.thread_id AND checkpoint_ns = page.checkpoint_ns
+    WHERE tenant = %(tenant)s AND thread_id = {{of_page}} AND checkpoint_ns = page.checkpoint_ns
         AND checkpoint_id = page.checkpoint_id
     OFFSET 0
 ) AS stored

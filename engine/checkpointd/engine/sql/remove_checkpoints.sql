@@ -33,6 +33,60 @@ WHERE NOT hidden AND (run_id IS NULL OR run_id <> ALL(%(run_ids)s))
 --
 -- `x IN (...) IS TRUE` and NOT IN stay hashed look-ups, and LATERAL with LIMIT one by primary key; as plain joins they
 -- would be planned from row estimates that are worst for the large threads worth pruning, and go quadratic.
+{{removal}},
+hidden_now AS (
+    UPDATE checkpointd.checkpoints AS stored
+    SET hidden = true, run_id = NULL, metadata = '{}', native_metadata = NULL, body = '',
+        channel_versions = (
+            SELECT coalesce(jsonb_object_agg(entry.key, entry.value), '{}')
+            FROM jsonb_each(stored.channel_versions) AS entry WHERE entry.key IN (SELECT channel FROM needed)
+        )
+    WHERE stored.tenant = %(tenant)s AND stored.thread_id = %(thread_id)s
+        AND ((stored.checkpoint_ns, stored.checkpoint_id)
+            IN (SELECT checkpoint_ns, checkpoint_id FROM going WHERE needed)) IS TRUE
+),
+gone_checkpoints AS (
+    DELETE FROM checkpointd.checkpoints AS stored
+    WHERE stored.tenant = %(tenant)s AND stored.thread_id = %(thread_id)s
+        AND ((stored.checkpoint_ns, stored.checkpoint_id)
+            IN (SELECT checkpoint_ns, checkpoint_id FROM going WHERE NOT needed)) IS TRUE
+),
+cut_off AS (
+    UPDATE checkpointd.checkpoints AS stored
+    SET parent_id = NULL,
+        history_parent_id = CASE
+            WHEN ((stored.checkpoint_ns, coalesce(stored.history_parent_id, stored.parent_id))
+                IN (SELECT checkpoint_ns, checkpoint_id FROM going WHERE needed)) IS TRUE
+            THEN coalesce(stored.history_parent_id, stored.parent_id)
+        END
+    WHERE stored.tenant = %(tenant)s AND stored.thread_id = %(thread_id)s
+        AND ((stored.checkpoint_ns, stored.checkpoint_id) IN (SELECT checkpoint_ns, checkpoint_id FROM kept)) IS TRUE
+        AND ((stored.checkpoint_ns, coalesce(stored.history_parent_id, stored.parent_id))
+            IN (SELECT checkpoint_ns, checkpoint_id FROM going)) IS TRUE
+),
+gone_writes AS (
+    DELETE FROM checkpointd.writes AS stored
+    WHERE stored.tenant = %(tenant)s AND stored.thread_id = %(thread_id)s
+        AND ((stored.checkpoint_ns, stored.checkpoint_id) IN (SELECT checkpoint_ns, checkpoint_id FROM going)) IS TRUE
+        AND (stored.checkpoint_ns, stored.checkpoint_id, stored.channel) NOT IN (
+            SELECT checkpoint_ns, checkpoint_id, channel FROM needed WHERE checkpoint_id IS NOT NULL
+        )
+),
+renewed AS (
+    UPDATE checkpointd.threads SET epoch = nextval('checkpointd.epochs')
+    WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s
+),
+gone_values AS (
+    DELETE FROM checkpointd.channel_values AS stored
+    WHERE stored.tenant = %(tenant)s AND stored.thread_id = %(thread_id)s
+        AND (stored.checkpoint_ns, stored.channel, stored.version) NOT IN (
+            SELECT checkpoint_ns, channel, version FROM used_values
+        )
+)
+SELECT EXISTS (SELECT FROM going), (SELECT count(*) FROM going WHERE NOT hidden)
+
+-- name: removal
+-- What goes (`going`), and what that leaves in use.
 , counted AS (
     SELECT own.checkpoint_ns, coalesce(own.history_parent_id, own.parent_id) AS parent_id, own.channel_versions,
         own.metadata::jsonb -> 'counters_since_delta_snapshot' AS counters
@@ -99,57 +153,7 @@ used_itself AS MATERIALIZED (
     FROM needed
     JOIN own ON own.checkpoint_ns = needed.checkpoint_ns AND own.checkpoint_id = needed.checkpoint_id
     WHERE own.channel_versions ? needed.channel
-),
-hidden_now AS (
-    UPDATE checkpointd.checkpoints AS stored
-    SET hidden = true, run_id = NULL, metadata = '{}', native_metadata = NULL, body = '',
-        channel_versions = (
-            SELECT coalesce(jsonb_object_agg(entry.key, entry.value), '{}')
-            FROM jsonb_each(stored.channel_versions) AS entry WHERE entry.key IN (SELECT channel FROM needed)
-        )
-    WHERE stored.tenant = %(tenant)s AND stored.thread_id = %(thread_id)s
-        AND ((stored.checkpoint_ns, stored.checkpoint_id)
-            IN (SELECT checkpoint_ns, checkpoint_id FROM going WHERE needed)) IS TRUE
-),
-gone_checkpoints AS (
-    DELETE FROM checkpointd.checkpoints AS stored
-    WHERE stored.tenant = %(tenant)s AND stored.thread_id = %(thread_id)s
-        AND ((stored.checkpoint_ns, stored.checkpoint_id)
-            IN (SELECT checkpoint_ns, checkpoint_id FROM going WHERE NOT needed)) IS TRUE
-),
-cut_off AS (
-    UPDATE checkpointd.checkpoints AS stored
-    SET parent_id = NULL,
-        history_parent_id = CASE
-            WHEN ((stored.checkpoint_ns, coalesce(stored.history_parent_id, stored.parent_id))
-                IN (SELECT checkpoint_ns, checkpoint_id FROM going WHERE needed)) IS TRUE
-            THEN coalesce(stored.history_parent_id, stored.parent_id)
-        END
-    WHERE stored.tenant = %(tenant)s AND stored.thread_id = %(thread_id)s
-        AND ((stored.checkpoint_ns, stored.checkpoint_id) IN (SELECT checkpoint_ns, checkpoint_id FROM kept)) IS TRUE
-        AND ((stored.checkpoint_ns, coalesce(stored.history_parent_id, stored.parent_id))
-            IN (SELECT checkpoint_ns, checkpoint_id FROM going)) IS TRUE
-),
-gone_writes AS (
-    DELETE FROM checkpointd.writes AS stored
-    WHERE stored.tenant = %(tenant)s AND stored.thread_id = %(thread_id)s
-        AND ((stored.checkpoint_ns, stored.checkpoint_id) IN (SELECT checkpoint_ns, checkpoint_id FROM going)) IS TRUE
-        AND (stored.checkpoint_ns, stored.checkpoint_id, stored.channel) NOT IN (
-            SELECT checkpoint_ns, checkpoint_id, channel FROM needed WHERE checkpoint_id IS NOT NULL
-        )
-),
-renewed AS (
-    UPDATE checkpointd.threads SET epoch = nextval('checkpointd.epochs')
-    WHERE tenant = %(tenant)s AND thread_id = %(thread_id)s
-),
-gone_values AS (
-    DELETE FROM checkpointd.channel_values AS stored
-    WHERE stored.tenant = %(tenant)s AND stored.thread_id = %(thread_id)s
-        AND (stored.checkpoint_ns, stored.channel, stored.version) NOT IN (
-            SELECT checkpoint_ns, channel, version FROM used_values
-        )
 )
-SELECT EXISTS (SELECT FROM going), (SELECT count(*) FROM going WHERE NOT hidden)
 
 -- name: own
 -- All checkpoints of the thread, hidden ones too.

@@ -28,12 +28,16 @@ SELECT count(*) FROM checkpointd.threads WHERE tenant = %(tenant)s
 
 -- name: deletes_every_thread
 -- How many threads a tenant has when a policy would delete them all, else no row. Ends at the first that stays.
-SELECT count(*) FROM checkpointd.threads
-WHERE tenant = %(tenant)s
-HAVING count(*) > 0 AND NOT EXISTS (
-    SELECT FROM checkpointd.threads AS thread
+WITH stays AS MATERIALIZED (
+    SELECT thread.thread_id FROM checkpointd.threads AS thread
     WHERE thread.tenant = %(tenant)s AND NOT ({{is_idle}} AND {{has_labels}})
+    LIMIT 1
+),
+counted AS MATERIALIZED (
+    SELECT count(*) AS threads FROM checkpointd.threads AS thread
+    WHERE thread.tenant = %(tenant)s AND NOT EXISTS (SELECT FROM stays)
 )
+SELECT threads FROM counted WHERE threads > 0
 
 -- name: has_labels
 NOT EXISTS (

@@ -12,12 +12,15 @@ SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('sync
 -- and sort a whole namespace to find its head. A server that freezes or is cut off in the middle of a change must not
 -- hold a thread for long, nor may who waits for it.
 {{session}};
-SET plan_cache_mode = force_generic_plan;
+{{plan_cache}};
 SET enable_seqscan = off;
 SET enable_sort = off;
 SET jit = off;
 SET idle_in_transaction_session_timeout = '10s';
 SET lock_timeout = '10s'
+
+-- name: plan_cache
+SET plan_cache_mode = force_generic_plan
 
 -- name: forbidden_tables
 -- The tables and sequences that the role may not use in full.
@@ -39,12 +42,3 @@ ORDER BY table_name
 SELECT
     pg_is_in_recovery() OR current_setting('transaction_read_only')::bool,
     (SELECT coalesce(max(version), 0) FROM checkpointd.migrations)
-
--- name: is_citus
-SELECT to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL
-
--- name: distributed_tables
--- On Citus: those of our tables that are not whole on the node that we are connected to.
-SELECT table_name::text FROM citus_tables
-WHERE citus_table_type <> 'local' AND table_name::text LIKE 'checkpointd.%%'
-ORDER BY 1

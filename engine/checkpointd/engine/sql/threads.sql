@@ -78,14 +78,7 @@ WHERE thread.tenant = %(tenant)s AND thread.thread_id = %(thread_id)s
     AND (%(status)s = 0 OR state.status = %(status)s)
     AND thread.updated_at >= %(updated_from)s AND thread.updated_at < %(updated_before)s
     AND thread.seq >= %(min_sequence)s
-    AND NOT EXISTS (
-        SELECT FROM jsonb_each_text(%(labels)s) AS wanted
-        WHERE NOT EXISTS (
-            SELECT FROM checkpointd.thread_labels
-            WHERE tenant = thread.tenant AND thread_id = thread.thread_id
-                AND key = wanted.key COLLATE "C" AND value = wanted.value COLLATE "C"
-        )
-    )
+    AND {{has_labels}}
 
 -- name: from_here
 -- Bounded on both sides, so that a prefix reads its own part of the index: no id is long enough for 64 more of the

@@ -17,7 +17,7 @@ SELECT coalesce(max(version), 0) FROM checkpointd.migrations
 -- name: verify_total
 -- How many threads there are, roughly: counted when that is quick or when nobody has looked yet.
 SELECT CASE WHEN reltuples > 100000 THEN reltuples::bigint ELSE (
-    SELECT count(*) FROM (SELECT FROM checkpointd.threads LIMIT 1000000) AS counted
+    SELECT count(*) FROM (SELECT 1 FROM checkpointd.threads LIMIT 1000000) AS counted
 ) END
 FROM pg_class WHERE oid = 'checkpointd.threads'::regclass
 
