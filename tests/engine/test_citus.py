@@ -188,3 +188,15 @@ async def test_what_is_not_to_be_had(on_citus: Engine, database_url: str) -> Non
     secured = Database(database_url, row_security="on")
     with pytest.raises(StartupError, match="row-level security can't be had on Citus"):
         await secured.open()
+
+
+@needs_citus
+async def test_a_schema_that_is_older_than_the_extension_is_refused(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("DROP EXTENSION citus CASCADE")
+        before = Database(database_url)
+        await before.open()
+        await before.close()
+        connection.execute("CREATE EXTENSION citus")
+    with pytest.raises(StartupError, match="made before it"):
+        await Database(database_url).open()

@@ -13,6 +13,7 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
+from checkpointd.engine.errors import StartupError
 from checkpointd.engine.migrations import migrating
 from checkpointd.engine.prepared import ServingConnection
 from checkpointd.engine.sql import STATEMENTS
@@ -21,12 +22,21 @@ _log = logging.getLogger(__name__)
 
 
 async def set_up(connection: AsyncConnection) -> bool:
-    """Distribute the tables that are not yet, if the database has the extension; returns whether it has."""
+    """Distribute the tables that are not yet, if the database has the extension; returns whether it has.
+
+    Raises:
+        StartupError: the schema is older than the extension, so that other nodes don't know it.
+    """
     if not await _is(connection, "is_citus"):
         return False
     async with migrating(connection):
         if await _is(connection, "is_distributed"):
             return True
+        if not await _is(connection, "was_made_on_citus"):
+            raise StartupError(
+                "the database has the extension citus, and a schema of checkpointd that was made before it, which the "
+                "other nodes don't know; make a database with the extension and all nodes, and restore the data into it"
+            )
         _log.info("distributing the tables of threads over the nodes of Citus")
         for step in ("distribute_threads", "distribute_with_threads", "distribute_graphs"):
             await connection.execute(STATEMENTS[step].encode(), prepare=False)
